@@ -1,0 +1,121 @@
+"""The command line: ``python -m symsparse [--version] {info,demo}``."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from symsparse.demo import DemoError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line; ``--help`` shows the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"not a whole number: {text!r}") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, but is {value}")
+        return value
+
+    return parse
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number, zero or more, but is {value}")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands and their options."""
+    parser = _Parser(prog="symsparse", description="A symbolic sparse-matrix compiler for Python.")
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    commands = parser.add_subparsers(dest="command", metavar="{info,demo}")
+    commands.add_parser("info", help="print versions, threads and the backends found")
+    demo = commands.add_parser(
+        "demo",
+        help="train a sparse text classifier",
+        description="Train multinomial logistic regression on bags of words, by default on the docstrings of the "
+        "installed scientific Python packages, and compare it with scikit-learn and SciPy.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    source = demo.add_mutually_exclusive_group()
+    source.add_argument("--data", type=Path, metavar="FILE", help="an svmlight file (.gz and .bz2 too)")
+    source.add_argument(
+        "--text", type=Path, metavar="FOLDER", help="a folder with a subfolder of text files per class"
+    )
+    demo.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="seed of the split and of the batches"
+    )
+    demo.add_argument(
+        "--epochs", type=_whole(1), default=20, metavar="N", help="passes over the training documents"
+    )
+    demo.add_argument("--batch", type=_whole(1), default=512, metavar="N", help="documents per step")
+    demo.add_argument(
+        "--rate", type=_number, default=0.2, metavar="X", help="first step size; it falls to zero linearly"
+    )
+    demo.add_argument("--l2", type=_number, default=1e-5, metavar="X", help="weight of the L2 penalty")
+    demo.add_argument(
+        "--output", type=Path, default=Path("demo-output"), metavar="FOLDER", help="where pictures go"
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.version:
+            from symsparse.info import version
+
+            print(f"symsparse {version()}")
+        elif options.command == "info":
+            from symsparse.info import info
+
+            print(info())
+        elif options.command == "demo":
+            from symsparse.demo.extras import require_extras
+
+            require_extras()
+            from symsparse.demo.job import run
+
+            run(options)
+        else:
+            parser.error("choose a command: info or demo (--help says more)")
+        sys.stdout.flush()
+    except DemoError as error:
+        print(f"symsparse {options.command}: error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except MemoryError:
+        print(f"symsparse {options.command}: error: not enough memory for this data", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left, as in `| head`; nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

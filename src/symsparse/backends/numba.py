@@ -1,0 +1,223 @@
+"""The edge of Numba: sparse arrays as structs, kernels inlined in PyTensor's functions, cheap calls."""
+
+import hashlib
+
+import numpy as np
+import scipy.sparse as sp
+from numba.core import cgutils, types
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import (
+    NativeValue,
+    box,
+    intrinsic,
+    make_attribute_wrapper,
+    models,
+    overload,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+from pytensor.compile.ops import DeepCopyOp, TypeCastingOp
+from pytensor.conditional.op import IfElse
+from pytensor.link.numba.cache import compile_numba_function_src
+from pytensor.link.numba.dispatch.basic import (
+    numba_funcify_and_cache_key,
+    numba_njit,
+    register_funcify_default_op_cache_key,
+)
+from pytensor.link.numba.dispatch.compile_ops import numba_deepcopy
+from pytensor.tensor.shape import Shape_i
+
+from symsparse.kernels import fingerprint
+from symsparse.lowering.base import HasCanonicalFormat, KernelOp
+from symsparse.ops.csm import CSM, CSMProperties
+from symsparse.types import SparseTensorType, compressed
+
+# -- the struct -------------------------------------------------------------------------------------------------
+
+
+class SparseStruct(types.Type):
+    """A csr or csc array: data, indices, indptr, sizes, and whether it is canonical."""
+
+    def __init__(self, format, data, indices, indptr):
+        self.format, self.data, self.indices, self.indptr = format, data, indices, indptr
+        super().__init__(f"symsparse_{format}({data}, {indices}, {indptr})")
+
+
+_ARRAYS = ("data", "indices", "indptr")
+_SCALARS = (("n", types.int64), ("m", types.int64), ("canonical", types.boolean))
+
+for _field in (*_ARRAYS, *(name for name, _ in _SCALARS)):
+    make_attribute_wrapper(SparseStruct, _field, _field)
+
+
+@register_model(SparseStruct)
+class _SparseModel(models.StructModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, [(f, getattr(fe_type, f)) for f in _ARRAYS] + list(_SCALARS))
+
+
+_struct_types: dict = {}
+
+
+def struct_type(format, value, context):
+    """The struct type of anything with data, indices and indptr."""
+    arrays = value.data, value.indices, value.indptr
+    key = (format, *((a.dtype, a.flags.num) for a in arrays))
+    found = _struct_types.get(key)
+    if found is None:
+        found = _struct_types[key] = SparseStruct(format, *(typeof_impl(a, context) for a in arrays))
+    return found
+
+
+typeof_impl.register(sp.csr_array)(lambda value, context: struct_type("csr", value, context))
+typeof_impl.register(sp.csc_array)(lambda value, context: struct_type("csc", value, context))
+
+
+@unbox(SparseStruct)
+def _unbox(typ, obj, c):
+    struct = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+    failed = cgutils.false_bit
+    for field in _ARRAYS:
+        array = c.pyapi.object_getattr_string(obj, field)
+        native = c.unbox(getattr(typ, field), array)
+        setattr(struct, field, native.value)
+        failed = c.builder.or_(failed, native.is_error)
+        c.pyapi.decref(array)
+    shape = c.pyapi.object_getattr_string(obj, "_shape")
+    for i, field in enumerate(("n", "m")):
+        native = c.unbox(types.int64, c.pyapi.tuple_getitem(shape, i))  # a borrowed reference
+        setattr(struct, field, native.value)
+        failed = c.builder.or_(failed, native.is_error)
+    c.pyapi.decref(shape)
+    flag = c.pyapi.object_getattr_string(obj, "has_canonical_format")
+    native = c.unbox(types.boolean, flag)
+    struct.canonical = native.value
+    c.pyapi.decref(flag)
+    return NativeValue(struct._getvalue(), is_error=c.builder.or_(failed, native.is_error))
+
+
+def _box_csr(data, indices, indptr, n, m):
+    return compressed("csr", data, indices, indptr, (n, m))
+
+
+def _box_csc(data, indices, indptr, n, m):
+    return compressed("csc", data, indices, indptr, (n, m))
+
+
+@box(SparseStruct)
+def _box(typ, val, c):
+    struct = cgutils.create_struct_proxy(typ)(c.context, c.builder, value=val)
+    parts = [c.box(getattr(typ, f), getattr(struct, f)) for f in _ARRAYS]
+    parts += [c.box(types.int64, struct.n), c.box(types.int64, struct.m)]
+    function = c.pyapi.unserialize(c.pyapi.serialize_object(_box_csr if typ.format == "csr" else _box_csc))
+    result = c.pyapi.call_function_objargs(function, parts)
+    for part in (*parts, function):
+        c.pyapi.decref(part)
+    return result
+
+
+def _maker(format):
+    def make(typingctx, data, indices, indptr, n, m):
+        typ = SparseStruct(format, data, indices, indptr)
+
+        def codegen(context, builder, sig, args):
+            struct = cgutils.create_struct_proxy(typ)(context, builder)
+            struct.data, struct.indices, struct.indptr, struct.n, struct.m = args
+            struct.canonical = cgutils.false_bit  # nobody asks a struct made here: its facts are in the graph
+            return impl_ret_borrowed(context, builder, typ, struct._getvalue())
+
+        return typ(data, indices, indptr, types.int64, types.int64), codegen
+
+    make.__name__ = f"make_{format}"
+    return intrinsic(make)
+
+
+make_csr, make_csc = _maker("csr"), _maker("csc")
+
+
+@overload(np.shape)
+def _shape(x):
+    if isinstance(x, SparseStruct):
+        return lambda x: (x.n, x.m)
+
+
+@overload(numba_deepcopy)
+def _deepcopy(x):
+    if isinstance(x, SparseStruct):
+        make = make_csr if x.format == "csr" else make_csc
+        return lambda x: make(x.data.copy(), x.indices.copy(), x.indptr.copy(), x.n, x.m)
+
+
+# -- ops --------------------------------------------------------------------------------------------------------
+
+
+def _key(*facts):
+    """Cache salt: what a function bakes in and PyTensor's own key does not know, and our sources."""
+    return int(hashlib.sha256(repr((fingerprint, facts)).encode()).hexdigest()[:15], 16)
+
+
+@register_funcify_default_op_cache_key(KernelOp)
+def _funcify_kernel_op(op, node, **kwargs):
+    kernel = op.kernel_for(node)
+    names = [f"x{i}" for i in range(len(node.inputs))]
+    values = [f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)]
+    call = f"kernel({', '.join(values)})"
+    if node.outputs[0].type.ndim == 0:
+        call = f"np.asarray({call})"
+    function = compile_numba_function_src(
+        f"def run({', '.join(names)}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
+    )
+    ranks = [x.type.ndim for x in (*node.inputs, *node.outputs)]
+    return numba_njit(function), _key(op.kernel_name(node), ranks)
+
+
+@register_funcify_default_op_cache_key(CSMProperties)
+def _funcify_properties(op, node, **kwargs):
+    @numba_njit
+    def properties(x):
+        return x.data, x.indices, x.indptr, np.array([x.n, x.m])
+
+    return properties, _key("properties")
+
+
+@register_funcify_default_op_cache_key(HasCanonicalFormat)
+def _funcify_has_canonical_format(op, node, **kwargs):
+    @numba_njit
+    def has_canonical_format(x):
+        return np.asarray(x.canonical)
+
+    return has_canonical_format, _key("canonical")
+
+
+@register_funcify_default_op_cache_key(CSM)
+def _funcify_csm(op, node, **kwargs):
+    make = make_csr if op.format == "csr" else make_csc
+
+    @numba_njit
+    def csm(data, indices, indptr, shape):
+        return make(np.ascontiguousarray(data), indices, indptr, shape[0], shape[1])
+
+    return csm, _key("csm")
+
+
+def _salt(op_type):
+    """Give the sparse instances of one of PyTensor's own ops a key of their own.
+
+    The cache directory is shared by all environments: an index entry of a dense op that mentioned our struct type
+    could not be read by an environment without symsparse.
+    """
+    original = numba_funcify_and_cache_key.dispatch(op_type)
+
+    def salted(op, node=None, **kwargs):
+        function, key = original(op, node=node, **kwargs)
+        sparse = node is not None and any(
+            isinstance(v.type, SparseTensorType) for v in (*node.inputs, *node.outputs)
+        )
+        return function, f"{key}_symsparse_{_key('struct')}" if sparse and key is not None else key
+
+    numba_funcify_and_cache_key.register(op_type)(salted)
+
+
+for _op_type in (DeepCopyOp, TypeCastingOp, IfElse, Shape_i):
+    _salt(_op_type)

@@ -1,0 +1,21 @@
+"""The loops: Numba on plain arrays, one file per family. Nothing here imports PyTensor or SciPy.
+
+A kernel takes the arrays of a compressed matrix (values, indices, indptr) and reads them by major and minor axis:
+rows and columns for csr, columns and rows for csc. It trusts its patterns, allocates its outputs once, and leaves its
+inputs as they are. ``fingerprint`` changes whenever a kernel's source or Numba does, and is part of every cache key.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numba
+
+
+def _fingerprint():
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return int(digest.hexdigest()[:12], 16)
+
+
+fingerprint = _fingerprint()

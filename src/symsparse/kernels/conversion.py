@@ -1,0 +1,51 @@
+"""Dense to compressed and back; the diagonal."""
+
+import numpy as np
+
+from symsparse.kernels.base import kernel, unsigned
+
+
+@kernel
+def densify(values, indices, indptr, n_minor):
+    """Dense n_major x n_minor matrix; entries stored twice are added."""
+    indices = unsigned(indices)
+    out = np.zeros((len(indptr) - 1, n_minor), dtype=values.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(indptr[r], indptr[r + 1]):
+            out[r, indices[k]] += values[k]
+    return out
+
+
+@kernel
+def compress(dense, index_like):
+    """Values, indices and indptr of the entries of a dense matrix that are not zero, by rows. NaN is not zero."""
+    n, m = dense.shape
+    indptr = np.zeros(n + 1, dtype=index_like.dtype)
+    nnz = 0
+    for r in range(n):
+        for c in range(m):
+            if dense[r, c] != 0:
+                nnz += 1
+        indptr[r + 1] = nnz
+    values = np.empty(nnz, dtype=dense.dtype)
+    indices = np.empty(nnz, dtype=index_like.dtype)
+    at = 0
+    for r in range(n):
+        for c in range(m):
+            if dense[r, c] != 0:
+                values[at] = dense[r, c]
+                indices[at] = c
+                at += 1
+    return values, indices, indptr
+
+
+@kernel
+def diagonal(values, indices, indptr, n_minor):
+    """Main diagonal; entries stored twice are added."""
+    n = min(len(indptr) - 1, n_minor)
+    out = np.zeros(n, dtype=values.dtype)
+    for r in range(n):
+        for k in range(indptr[r], indptr[r + 1]):
+            if indices[k] == r:
+                out[r] += values[k]
+    return out

@@ -1,0 +1,140 @@
+"""Products: compressed with dense (SpMV, SpMM), sampled dense with dense (SDDMM), compressed with compressed (SpGEMM)."""
+
+import numpy as np
+
+from symsparse.kernels.base import kernel, unsigned
+
+
+@kernel
+def gather_vector(values, indices, indptr, x, n_minor):
+    """``out[major] = sum values * x[minor]``: csr @ x."""
+    if len(x) != n_minor:
+        raise ValueError("dot: the inner sizes of the operands differ")
+    indices = unsigned(indices)
+    out = np.empty(len(indptr) - 1, dtype=values.dtype)
+    for r in range(len(out)):
+        total = values.dtype.type(0)
+        for k in range(indptr[r], indptr[r + 1]):
+            total += values[k] * x[indices[k]]
+        out[r] = total
+    return out
+
+
+@kernel
+def scatter_vector(values, indices, indptr, x, n_minor):
+    """``out[minor] += values * x[major]``: csc @ x."""
+    if len(x) != len(indptr) - 1:
+        raise ValueError("dot: the inner sizes of the operands differ")
+    indices = unsigned(indices)
+    out = np.zeros(n_minor, dtype=values.dtype)
+    for r in range(len(x)):
+        factor = x[r]
+        for k in range(indptr[r], indptr[r + 1]):
+            out[indices[k]] += values[k] * factor
+    return out
+
+
+@kernel
+def gather_matrix(values, indices, indptr, x, n_minor):
+    """``out[major, :] = sum values * x[minor, :]``: csr @ X."""
+    if x.shape[0] != n_minor:
+        raise ValueError("dot: the inner sizes of the operands differ")
+    indices = unsigned(indices)
+    width = x.shape[1]
+    out = np.zeros((len(indptr) - 1, width), dtype=values.dtype)
+    for r in range(out.shape[0]):
+        for k in range(indptr[r], indptr[r + 1]):
+            factor = values[k]
+            c = indices[k]
+            for j in range(width):
+                out[r, j] += factor * x[c, j]
+    return out
+
+
+@kernel
+def scatter_matrix(values, indices, indptr, x, n_minor):
+    """``out[minor, :] += values * x[major, :]``: csc @ X."""
+    if x.shape[0] != len(indptr) - 1:
+        raise ValueError("dot: the inner sizes of the operands differ")
+    indices = unsigned(indices)
+    width = x.shape[1]
+    out = np.zeros((n_minor, width), dtype=values.dtype)
+    for r in range(x.shape[0]):
+        for k in range(indptr[r], indptr[r + 1]):
+            factor = values[k]
+            c = indices[k]
+            for j in range(width):
+                out[c, j] += factor * x[r, j]
+    return out
+
+
+@kernel
+def sddmm(indices, indptr, a, b, n_minor):
+    """``out = a[major, :] . b[minor, :]`` for each stored entry."""
+    if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
+        raise ValueError("sampling_dot: the shapes of the operands do not fit")
+    indices = unsigned(indices)
+    width = a.shape[1]
+    out = np.empty(len(indices), dtype=a.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            total = a.dtype.type(0)
+            for j in range(width):
+                total += a[r, j] * b[c, j]
+            out[k] = total
+    return out
+
+
+@kernel
+def product_pattern(a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
+    """Canonical pattern of the product of two compressed matrices (rows of a, rows of b)."""
+    if n_inner != len(b_indptr) - 1:
+        raise ValueError("dot: the inner sizes of the operands differ")
+    n = len(a_indptr) - 1
+    seen = np.full(n_minor, -1, dtype=np.int64)
+    indptr = np.zeros(n + 1, dtype=a_indptr.dtype)
+    nnz = 0
+    for r in range(n):
+        for k in range(a_indptr[r], a_indptr[r + 1]):
+            i = a_indices[k]
+            for l in range(b_indptr[i], b_indptr[i + 1]):
+                c = b_indices[l]
+                if seen[c] != r:
+                    seen[c] = r
+                    nnz += 1
+        indptr[r + 1] = nnz
+    if indptr[n] != nnz:
+        raise ValueError("dot: the product has too many entries for int32 indices; use index_dtype='int64'")
+    indices = np.empty(nnz, dtype=a_indices.dtype)
+    seen[:] = -1
+    at = 0
+    for r in range(n):
+        start = at
+        for k in range(a_indptr[r], a_indptr[r + 1]):
+            i = a_indices[k]
+            for l in range(b_indptr[i], b_indptr[i + 1]):
+                c = b_indices[l]
+                if seen[c] != r:
+                    seen[c] = r
+                    indices[at] = c
+                    at += 1
+        indices[start:at].sort()
+    return indices, indptr
+
+
+@kernel
+def product_values(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
+    """Values of the product on its pattern."""
+    row = np.zeros(n_minor, dtype=a_values.dtype)
+    out = np.empty(len(indices), dtype=a_values.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(a_indptr[r], a_indptr[r + 1]):
+            i = a_indices[k]
+            factor = a_values[k]
+            for l in range(b_indptr[i], b_indptr[i + 1]):
+                row[b_indices[l]] += factor * b_values[l]
+        for k in range(indptr[r], indptr[r + 1]):
+            out[k] = row[indices[k]]
+            row[indices[k]] = 0
+    return out

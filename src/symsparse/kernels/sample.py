@@ -1,0 +1,50 @@
+"""Reading a matrix, dense or sparse, at the entries of a pattern."""
+
+import numpy as np
+
+from symsparse.kernels.base import kernel, unsigned
+
+
+@kernel
+def gather_dense(dense, indices, indptr, n_minor):
+    """``dense[major, minor]`` for each stored entry."""
+    if dense.shape[0] != len(indptr) - 1 or dense.shape[1] != n_minor:
+        raise ValueError("the shapes of the sparse and the dense operand differ")
+    indices = unsigned(indices)
+    out = np.empty(len(indices), dtype=dense.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(indptr[r], indptr[r + 1]):
+            out[k] = dense[r, indices[k]]
+    return out
+
+
+@kernel
+def locate(x_indices, x_indptr, g_indices, g_indptr):
+    """Place in the canonical pattern g of each entry of the pattern x (any order); -1 where g has none."""
+    if len(x_indptr) != len(g_indptr):
+        raise ValueError("the shapes of two sparse matrices differ")
+    out = np.empty_like(x_indices)
+    for r in range(len(x_indptr) - 1):
+        start, stop = g_indptr[r], g_indptr[r + 1]
+        at = start
+        last = -1
+        for k in range(x_indptr[r], x_indptr[r + 1]):
+            i = x_indices[k]
+            if i < last:  # out of order: search the slice again from its start
+                at = start + np.searchsorted(g_indices[start:stop], i)
+            else:
+                while at < stop and g_indices[at] < i:
+                    at += 1
+            last = i
+            out[k] = at if at < stop and g_indices[at] == i else -1
+    return out
+
+
+@kernel
+def take_or_zero(values, places):
+    """``values[places]``, zero where the place is -1."""
+    out = np.zeros(len(places), dtype=values.dtype)
+    for k in range(len(places)):
+        if places[k] >= 0:
+            out[k] = values[places[k]]
+    return out

@@ -1,0 +1,149 @@
+"""Lowering of sums, products and scalings."""
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Constant
+from pytensor.raise_op import Assert
+
+from symsparse.lowering.base import KernelOp, Parts, lowers, pattern_key, same_index_dtype, vector
+from symsparse.lowering.csm import SamePattern
+from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
+from symsparse.lowering.sample import sample_dense
+from symsparse.ops.arithmetic import (
+    AddSD,
+    AddSS,
+    AddSSData,
+    ColScaleCSC,
+    MulSD,
+    MulSS,
+    MulSV,
+    RowScaleCSC,
+    StructuredAddSV,
+)
+
+
+class UnionPattern(KernelOp):
+    """Two canonical patterns -> their union, and the places of their entries in it."""
+
+    kernel = "arithmetic.union_pattern"
+    canonical = True
+
+    def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
+        return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape), vector(a_indices), vector(b_indices)]
+
+
+class IntersectionPattern(KernelOp):
+    """Two canonical patterns -> their intersection, and the places of its entries in both."""
+
+    kernel = "arithmetic.intersection_pattern"
+    canonical = True
+
+    def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
+        return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape), vector(a_indices), vector(a_indices)]
+
+
+class AddToDense(KernelOp):
+    kernel = "arithmetic.add_to_dense"
+
+    def outputs(self, values, indices, indptr, y, n_minor):
+        return [(values.dtype, (None, None))]
+
+    def infer_shape(self, node, shapes):
+        return [(shapes[2][0] - 1, node.inputs[4])]
+
+
+def _empty(p):
+    return isinstance(p.indices, Constant) and len(p.indices.data) == 0
+
+
+def align(x: Parts, y: Parts):
+    """Both matrices canonical, in the format of `x`, with one index dtype."""
+    return same_index_dtype(canonical(x), canonical(to_format(y, x.format)))
+
+
+def union(x: Parts, y: Parts, dtype, function) -> Parts:
+    """``function(values of x, values of y)`` on the union of the patterns, zeros where one stores nothing."""
+    x, y = align(x, y)
+    if pattern_key(*x.pattern) == pattern_key(*y.pattern):
+        return x.with_values(function(x.values, y.values))
+    indices, indptr, x_place, y_place = UnionPattern()(*x.pattern, *y.pattern)
+    spread = [pt.zeros((indices.shape[0],), dtype=v.dtype)[at].set(v) for v, at in ((x.values, x_place), (y.values, y_place))]
+    return Parts(x.format, function(*spread), indices, indptr, x.shape)
+
+
+@lowers(AddSS)
+def lower_add_ss(node, x, y):
+    dtype = node.outputs[0].dtype
+    x, y = x.cast(dtype), y.cast(dtype)
+    if x.format == y.format and pattern_key(*x.pattern) == pattern_key(*y.pattern):
+        return x.with_values(x.values + y.values)
+    if _empty(y):
+        return x
+    if _empty(x):
+        return to_format(y, x.format)
+    x, y = align(x, y)
+    if pattern_key(*x.pattern) == pattern_key(*y.pattern):
+        return x.with_values(x.values + y.values)
+    indices, indptr, x_place, y_place = UnionPattern()(*x.pattern, *y.pattern)
+    values = pt.zeros((indices.shape[0],), dtype=dtype)[x_place].inc(x.values)[y_place].inc(y.values)
+    return Parts(x.format, values, indices, indptr, x.shape)
+
+
+@lowers(AddSSData)
+def lower_add_ss_data(node, x, y):
+    values = x.values + y.values
+    if pattern_key(*x.pattern) != pattern_key(*y.pattern):
+        same = Assert("add_s_s_data: the operands have different patterns; use add(x, y)")
+        x, y = same_index_dtype(x, y)
+        values = same(x.values, SamePattern()(*x.pattern, *y.pattern)) + y.values
+    return x.with_values(values)
+
+
+@lowers(AddSD)
+def lower_add_sd(node, x, y):
+    dtype = node.outputs[0].dtype
+    x, y = x.cast(dtype), pt.cast(y, dtype)
+    if y.type.ndim == 1:
+        y = y[None, :]
+    total = AddToDense()(x.values, *x.pattern, _only_static_ones(y, x) if x.format == "csr" else _only_static_ones(y, x).T, x.n_minor)
+    return total if x.format == "csr" else total.T
+
+
+def _only_static_ones(y, x):
+    """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
+    conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
+    return Assert("add: the shapes of the sparse and the dense operand do not fit")(y, *conditions) if conditions else y
+
+
+@lowers(MulSS)
+def lower_mul_ss(node, x, y):
+    dtype = node.outputs[0].dtype
+    x, y = align(x.cast(dtype), y.cast(dtype))
+    if pattern_key(*x.pattern) == pattern_key(*y.pattern):
+        return x.with_values(x.values * y.values)
+    indices, indptr, x_source, y_source = IntersectionPattern()(*x.pattern, *y.pattern)
+    return Parts(x.format, x.values[x_source] * y.values[y_source], indices, indptr, x.shape)
+
+
+@lowers(MulSD, MulSV)
+def lower_mul_sd(node, x, y):
+    if y.type.ndim == 0:
+        return x.with_values(x.values * y)
+    return x.with_values(x.values * sample_dense(y, x))
+
+
+def along(x: Parts, s, axis):
+    """The element of the vector `s` along an axis, for each stored entry of `x`."""
+    if (axis == 0) == (x.format == "csr"):
+        return RepeatMajor()(s, x.indptr)
+    return TakeMinor()(s, x.indices, x.n_minor)
+
+
+@lowers(ColScaleCSC, RowScaleCSC)
+def lower_scale(node, x, s):
+    return x.with_values(x.values * along(x, s, node.op.axis))
+
+
+@lowers(StructuredAddSV)
+def lower_structured_add_sv(node, x, v):
+    x = canonical(x)
+    return x.with_values(x.values + sample_dense(v, x))

@@ -1,0 +1,273 @@
+"""From sparse ops to dense vectors: parts, facts about patterns, ops that run a kernel, and the rule database.
+
+A rule takes the parts of its sparse operands and returns parts or a dense variable. From there PyTensor's own passes
+work on integer and value vectors: equal patterns merge, work on constant patterns is folded at compile time, and
+elementwise chains on values fuse.
+"""
+
+import importlib
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.compile import optdb
+from pytensor.graph.basic import Apply, Constant
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
+from pytensor.graph.rewriting.db import EquilibriumDB
+from pytensor.tensor.basic import infer_shape_db
+from pytensor.tensor.shape import Shape_i
+from pytensor.tensor.type import TensorType
+
+from symsparse.ops.base import OTHER_FORMAT, SparseOp, is_sparse
+from symsparse.ops.csm import CSM, CSMProperties, shape_vector
+
+# -- ops that run a kernel --------------------------------------------------------------------------------------
+
+
+class KernelOp(Op):
+    """An op on dense arrays that runs one kernel, here in Python or inlined in a Numba function.
+
+    ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern.
+    """
+
+    __props__: tuple[str, ...] = ()
+    kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
+    canonical: bool | str = False
+
+    def kernel_name(self, node):
+        """Which kernel this node runs."""
+        return self.kernel
+
+    def kernel_for(self, node):
+        """The kernel that this node runs."""
+        module, function = self.kernel_name(node).split(".")
+        return getattr(importlib.import_module(f"symsparse.kernels.{module}"), function)
+
+    def outputs(self, *inputs):
+        """Types of the outputs, as (dtype, static shape)."""
+        raise TypeError(f"{self} declares no outputs")
+
+    def make_node(self, *inputs):
+        inputs = [pt.as_tensor(x) for x in inputs]
+        return Apply(self, inputs, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*inputs)])
+
+    def perform(self, node, inputs, outputs):
+        results = self.kernel_for(node)(*(x.item() if x.ndim == 0 else x for x in map(np.asarray, inputs)))
+        for storage, result in zip(outputs, results if len(outputs) > 1 else (results,), strict=True):
+            storage[0] = np.asarray(result)
+
+    def infer_shape(self, node, shapes):
+        return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
+
+    def do_constant_folding(self, fgraph, node):
+        return True
+
+
+def vector(x, size=None):
+    """(dtype, shape) of a vector with the dtype of `x`."""
+    return (x if isinstance(x, str) else x.dtype, (size,))
+
+
+# -- parts ------------------------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """A sparse matrix as its dense components."""
+
+    format: str
+    values: Any
+    indices: Any
+    indptr: Any
+    shape: Any  # int64 vector (2,)
+
+    @property
+    def dtype(self):
+        return self.values.dtype
+
+    @property
+    def sizes(self):
+        """Symbolic (n_rows, n_columns)."""
+        owner = self.shape.owner
+        if isinstance(self.shape, Constant):
+            return tuple(pt.constant(n, dtype="int64") for n in self.shape.data)
+        if owner is not None and type(owner.op).__name__ == "MakeVector":
+            return tuple(owner.inputs)
+        if owner is not None and isinstance(owner.op, CSMProperties):
+            return tuple(Shape_i(i)(owner.inputs[0]) for i in range(2))
+        return self.shape[0], self.shape[1]
+
+    @property
+    def n_major(self):
+        return self.sizes[0 if self.format == "csr" else 1]
+
+    @property
+    def n_minor(self):
+        return self.sizes[1 if self.format == "csr" else 0]
+
+    @property
+    def pattern(self):
+        return self.indices, self.indptr
+
+    def with_values(self, values):
+        return self._replace(values=values)
+
+    def transposed(self):
+        """The transposed matrix: the same arrays in the other format."""
+        n, m = self.sizes
+        return self._replace(format=OTHER_FORMAT[self.format], shape=shape_vector(m, n))
+
+    def cast(self, dtype):
+        return self if self.dtype == dtype else self.with_values(pt.cast(self.values, dtype))
+
+    def build(self, type):
+        """The sparse variable of the given type."""
+        indices, indptr = (v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern)
+        shape = self.shape
+        if not isinstance(shape, Constant) and type.shape != (None, None):
+            known = [n if s is None else pt.constant(s, dtype="int64") for n, s in zip(self.sizes, type.shape, strict=True)]
+            shape = shape_vector(*known)
+        return CSM(self.format, trusted=True)(self.cast(type.dtype).values, indices, indptr, shape)
+
+
+def is_lowered(x):
+    """Whether a sparse variable is a leaf of this graph, or already made of parts."""
+    owner = x.owner
+    return owner is None or not isinstance(owner.op, SparseOp) or (isinstance(owner.op, CSM) and owner.op.trusted)
+
+
+def parts(x):
+    """Parts of a lowered sparse variable."""
+    if x.owner is not None and isinstance(x.owner.op, CSM):
+        return Parts(x.format, *x.owner.inputs)
+    if isinstance(x, Constant):
+        arrays = _constant_parts.get(x)
+        if arrays is None:
+            value = x.data
+            shape = np.array(value.shape, dtype="int64")
+            arrays = tuple(pt.constant(a) for a in (value.data, value.indices, value.indptr, shape))
+            _constant_parts[x] = arrays
+        return Parts(x.format, *arrays)
+    values, indices, indptr, shape = CSMProperties()(x)
+    if x.type.shape != (None, None):
+        shape = shape_vector(*x.shape)
+    return Parts(x.format, values, indices, indptr, shape)
+
+
+_constant_parts: Any = weakref.WeakKeyDictionary()
+
+
+# -- facts about patterns ---------------------------------------------------------------------------------------
+
+
+def pattern_key(*pattern):
+    """A hashable that is equal for index vectors which surely hold the same, before equal nodes are merged."""
+    return tuple(_key(v) for v in pattern)
+
+
+def _key(v):
+    owner = v.owner
+    if owner is None:
+        return v.signature() if isinstance(v, Constant) else v
+    if isinstance(owner.op, CSMProperties | HasCanonicalFormat):
+        return (owner.op, owner.inputs[0], v.index)
+    if isinstance(owner.op, KernelOp):
+        return (owner.op, v.index, *(_key(i) for i in owner.inputs))
+    return v
+
+
+class HasCanonicalFormat(Op):
+    """Whether a sparse leaf is stored canonically: a fact that the value carries."""
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return Apply(self, [x], [TensorType("bool", ())()])
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = np.asarray(bool(inputs[0].has_canonical_format))
+
+    def infer_shape(self, node, shapes):
+        return [()]
+
+
+_known: Any = weakref.WeakKeyDictionary()
+
+
+def canonical_fact(indices, indptr):
+    """True if the pattern is surely canonical; otherwise a symbolic bool (constant where it is known)."""
+    if isinstance(indices, Constant) and len(indices.data) == 0:
+        return True
+    if isinstance(indices, Constant) and isinstance(indptr, Constant):
+        found = _known.get(indices)
+        if found is None or found[0] is not indptr:
+            from symsparse.kernels.layout import is_canonical
+
+            found = _known[indices] = (indptr, bool(is_canonical(indices.data, indptr.data)))
+        return True if found[1] else pt.constant(False)
+    owner = indices.owner
+    if owner is not None and owner is indptr.owner and (indices.index, indptr.index) in ((0, 1), (1, 2)):
+        op = owner.op
+        if isinstance(op, CSMProperties):
+            return HasCanonicalFormat()(owner.inputs[0])
+        if isinstance(op, KernelOp):
+            if op.canonical is True:
+                return True
+            if op.canonical == "as input":
+                return canonical_fact(*owner.inputs[:2])
+    from symsparse.lowering.layout import IsCanonical
+
+    return IsCanonical()(indices, indptr)
+
+
+def same_index_dtype(*many):
+    """These parts with one index dtype, the widest."""
+    if len({v.dtype for p in many for v in p.pattern}) == 1:
+        return many
+    return tuple(
+        p._replace(indices=pt.cast(p.indices, "int64"), indptr=pt.cast(p.indptr, "int64")) for p in many
+    )
+
+
+# -- the database of rules --------------------------------------------------------------------------------------
+
+_TAGS = ("fast_run", "fast_compile", "minimum_compile")
+
+lowering_db = EquilibriumDB(ignore_newtrees=False)
+lowering_db.register("symsparse_merge", MergeOptimizer(), *_TAGS, cleanup=True)
+optdb.register("symsparse_lowering", lowering_db, *_TAGS, position=0.08)
+infer_shape_db.register("symsparse_lowering", lowering_db, "infer_shape")
+
+rules: dict[type, Any] = {}
+
+
+def lowers(*op_types):
+    """Register ``rule(node, *operands)`` for these ops; sparse operands come as `Parts`."""
+
+    def decorate(rule):
+        @node_rewriter(list(op_types))
+        def rewrite(fgraph, node):
+            sparse = [x for x in node.inputs if is_sparse(x)]
+            if not all(map(is_lowered, sparse)) or (isinstance(node.op, CSM) and node.op.trusted):
+                return None
+            result = rule(node, *(parts(x) if is_sparse(x) else x for x in node.inputs))
+            results = list(result) if isinstance(result, list) else [result]
+            return [
+                r.build(old.type) if isinstance(r, Parts) else _dense(r, old)
+                for r, old in zip(results, node.outputs, strict=True)
+            ]
+
+        name = f"lower_{'_'.join(t.__name__ for t in op_types)}"[:120]
+        rewrite.__name__ = name
+        lowering_db.register(f"symsparse_{name}", rewrite, *_TAGS, "infer_shape")
+        for op_type in op_types:
+            rules[op_type] = rule
+        return rule
+
+    return decorate
+
+
+def _dense(new, old):
+    return new if new.dtype == old.dtype else pt.cast(new, old.dtype)
+

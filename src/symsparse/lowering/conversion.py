@@ -1,0 +1,86 @@
+"""Lowering of conversions between dense and sparse, and of diagonals."""
+
+import pytensor.tensor as pt
+
+from symsparse.lowering.base import KernelOp, Parts, lowers, vector
+from symsparse.lowering.csm import CheckPattern
+from symsparse.ops.conversion import ConstructSparseFromList, DenseFromSparse, Diag, SparseFromDense, SquareDiagonal
+from symsparse.ops.csm import shape_vector
+
+
+class Densify(KernelOp):
+    """(values, indices, indptr, n_minor) -> dense n_major x n_minor."""
+
+    kernel = "conversion.densify"
+
+    def outputs(self, values, indices, indptr, n_minor):
+        return [(values.dtype, (None, None))]
+
+    def infer_shape(self, node, shapes):
+        return [(shapes[2][0] - 1, node.inputs[3])]
+
+
+class Compress(KernelOp):
+    """(dense, index-like) -> values, indices, indptr of its non-zero entries by rows."""
+
+    kernel = "conversion.compress"
+    canonical = True
+
+    def outputs(self, dense, index_like):
+        return [vector(dense), vector(index_like), vector(index_like)]
+
+
+class Diagonal(KernelOp):
+    kernel = "conversion.diagonal"
+
+    def outputs(self, values, indices, indptr, n_minor):
+        return [vector(values)]
+
+    def infer_shape(self, node, shapes):
+        return [(pt.minimum(shapes[2][0] - 1, node.inputs[3]),)]
+
+
+def densify(x: Parts):
+    """Dense matrix of `x`."""
+    dense = Densify()(x.values, *x.pattern, x.n_minor)
+    return dense if x.format == "csr" else dense.T
+
+
+@lowers(DenseFromSparse)
+def lower_dense_from_sparse(node, x):
+    return densify(x)
+
+
+@lowers(SparseFromDense)
+def lower_sparse_from_dense(node, dense):
+    return compress(dense, node.op.format, node.outputs[0].type.index_dtype)
+
+
+def compress(dense, format, index_dtype="int32") -> Parts:
+    """Sparse matrix of the non-zero entries of `dense`."""
+    by_major = dense if format == "csr" else dense.T
+    values, indices, indptr = Compress()(by_major, pt.constant([], dtype=index_dtype))
+    return Parts(format, values, indices, indptr, shape_vector(*dense.shape))
+
+
+@lowers(SquareDiagonal)
+def lower_square_diagonal(node, v):
+    n = v.shape[0]
+    indptr = pt.arange(n + 1, dtype="int32")
+    return Parts("csc", v, pt.arange(n, dtype="int32"), indptr, shape_vector(n, n))
+
+
+@lowers(Diag)
+def lower_diag(node, x):
+    return Diagonal()(x.values, *x.pattern, x.n_minor)
+
+
+@lowers(ConstructSparseFromList)
+def lower_construct_sparse_from_list(node, shape, values, ilist):
+    # Column j of the result holds column j of the rows, in the order of their places.
+    k, n = values.shape[0], values.shape[1]
+    order = pt.argsort(ilist, kind="stable")
+    indices = pt.tile(ilist[order].astype("int32"), n)
+    indptr = (pt.arange(n + 1) * k).astype("int32")
+    checked = CheckPattern()(indices, indptr, values.size, shape[1], shape[0])
+    return Parts("csc", values[order].T.flatten(), checked[0], checked[1], shape)

@@ -1,0 +1,119 @@
+"""Lowering of construction from parts, and of reading parts."""
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Constant
+from pytensor.graph.rewriting.basic import node_rewriter
+from pytensor.raise_op import Assert
+from pytensor.tensor.rewriting.basic import register_canonicalize, register_useless
+from pytensor.tensor.shape import Shape_i
+
+from symsparse.lowering.base import _TAGS, KernelOp, Parts, lowering_db, lowers, parts, pattern_key, vector
+from symsparse.lowering.layout import canonical
+from symsparse.lowering.sample import sample_sparse
+from symsparse.ops.base import is_sparse
+from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, OnesLike, SpecifyShape
+from symsparse.types import check_pattern
+
+
+class CheckPattern(KernelOp):
+    """(indices, indptr, n_values, n_major, n_minor) -> indices, indptr, or a ValueError."""
+
+    kernel = "csm.check_pattern"
+    canonical = "as input"
+    view_map = {0: [0], 1: [1]}
+
+    def outputs(self, indices, indptr, n_values, n_major, n_minor):
+        return [vector(indices), (indptr.dtype, indptr.type.shape)]
+
+
+class SamePattern(KernelOp):
+    kernel = "csm.same_pattern"
+
+    def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
+        return [("bool", ())]
+
+
+@lowers(CSM)
+def lower_csm(node, values, indices, indptr, shape):
+    made = Parts(node.op.format, values, indices, indptr, shape)
+    if _comes_from_one_matrix(made):
+        return made
+    shape_ok = Assert("CSM: shape must have two elements")
+    if shape.type.shape[0] is None:
+        made = made._replace(shape=shape_ok(shape, pt.eq(shape.shape[0], 2)))
+    n_values = values.shape[0]
+    if all(isinstance(v, Constant) for v in (indices, indptr, shape)):
+        # The pattern is known now: check it once, and leave only its length to be compared with the values.
+        check_pattern(node.op.format, len(indices.data), indices.data, indptr.data, shape.data)
+        size = len(indices.data)
+        if values.type.shape[0] != size:
+            fits = Assert(f"CSM: the pattern has {size} entries, which is not the number of values")
+            made = made.with_values(fits(values, pt.eq(n_values, size)))
+        return made
+    checked = CheckPattern()(indices, indptr, n_values, made.n_major, made.n_minor)
+    return made._replace(indices=checked[0], indptr=checked[1])
+
+
+def _comes_from_one_matrix(made):
+    """Whether pattern and shape, and the number of values, are those of one checked matrix."""
+    owners = [v.owner for v in (made.indices, made.indptr, made.shape)]
+    first = owners[0]
+    if first is None or not isinstance(first.op, CSMProperties):
+        return False
+    if any(o is None or not isinstance(o.op, CSMProperties) or o.inputs[0] is not first.inputs[0] for o in owners):
+        return False
+    values = made.values.owner
+    return (
+        values is not None
+        and isinstance(values.op, CSMProperties)
+        and values.inputs[0] is first.inputs[0]
+        and first.inputs[0].format == made.format
+    )
+
+
+@lowers(SpecifyShape)
+def lower_specify_shape(node, x):
+    conditions = [pt.eq(n, s) for n, s in zip(x.sizes, node.op.shape, strict=True) if s is not None]
+    check = Assert(f"specify_shape: the sparse matrix does not have shape {node.op.shape}")
+    return x.with_values(check(x.values, *conditions)) if conditions else x
+
+
+@lowers(OnesLike)
+def lower_ones_like(node, x):
+    x = canonical(x)
+    return x.with_values(pt.ones((x.indices.shape[0],), dtype=node.op.dtype))
+
+
+@lowers(CSMGrad)
+def lower_csm_grad(node, *vectors):
+    # The 8 vectors do not tell the format: read both matrices as csr.
+    x, g = (Parts("csr", *vectors[i : i + 4]) for i in (0, 4))
+    return sample_sparse(g, x).values
+
+
+@register_useless
+@register_canonicalize
+@node_rewriter([CSMProperties])
+def symsparse_properties_of_csm(fgraph, node):
+    """Csm_properties(CSM(parts)) = parts."""
+    x = node.inputs[0]
+    if isinstance(x, Constant) or (x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted):
+        return list(parts(x)[1:])
+    return None
+
+
+@register_useless
+@register_canonicalize
+@node_rewriter([Shape_i])
+def symsparse_shape_of_csm(fgraph, node):
+    """Shape of CSM(parts) is among the parts."""
+    x = node.inputs[0]
+    if is_sparse(x) and x.owner is not None and isinstance(x.owner.op, CSM):
+        return [parts(x).sizes[node.op.i]]
+    return None
+
+
+for _rule in (symsparse_properties_of_csm, symsparse_shape_of_csm):
+    lowering_db.register(_rule.__name__, _rule, *_TAGS, "infer_shape")
+
+__all__ = ["CheckPattern", "SamePattern", "pattern_key"]

@@ -1,0 +1,117 @@
+"""Lowering of transposes, formats, sorting, duplicates and explicit zeros."""
+
+from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, vector
+from symsparse.ops.layout import AsFormat, EnsureSortedIndices, Remove0, SumDuplicates, Transpose
+
+
+class IsCanonical(KernelOp):
+    kernel = "layout.is_canonical"
+
+    def outputs(self, indices, indptr):
+        return [("bool", ())]
+
+
+class CanonicalPattern(KernelOp):
+    """(indices, indptr, already canonical) -> canonical pattern and the places of the old entries."""
+
+    kernel = "layout.canonical_pattern"
+    canonical = True
+    view_map = {0: [0], 1: [1]}
+
+    def outputs(self, indices, indptr, canonical):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+
+
+class SumInto(KernelOp):
+    kernel = "layout.sum_into"
+    view_map = {0: [0]}
+
+    def outputs(self, values, place, indptr):
+        return [vector(values)]
+
+
+class SortPattern(KernelOp):
+    kernel = "layout.sort_pattern"
+
+    def outputs(self, indices, indptr):
+        return [vector(indices), vector(indices)]
+
+
+class TransposePattern(KernelOp):
+    """(indices, indptr, n_minor) -> the pattern by the other axis, and the order of the values."""
+
+    kernel = "layout.transpose_pattern"
+    canonical = "as input"
+
+    def outputs(self, indices, indptr, n_minor):
+        return [vector(indices), vector(indptr), vector(indices)]
+
+
+class NonzeroPattern(KernelOp):
+    kernel = "layout.nonzero_pattern"
+
+    def outputs(self, values, indices, indptr):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+
+
+class RepeatMajor(KernelOp):
+    kernel = "layout.repeat_major"
+
+    def outputs(self, v, indptr):
+        return [vector(v)]
+
+
+class TakeMinor(KernelOp):
+    kernel = "layout.take_minor"
+
+    def outputs(self, v, indices, n_minor):
+        return [vector(v, indices.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[1]]
+
+
+def canonical(p: Parts) -> Parts:
+    """The canonical form: `p` itself where that is known, one pass that sorts and sums where it is not."""
+    fact = canonical_fact(*p.pattern)
+    if fact is True:
+        return p
+    indices, indptr, place = CanonicalPattern()(*p.pattern, fact)
+    return Parts(p.format, SumInto()(p.values, place, indptr), indices, indptr, p.shape)
+
+
+def to_format(p: Parts, format: str) -> Parts:
+    """The same matrix in a format, sorted; the order of the values depends on the pattern alone."""
+    if p.format == format:
+        return p
+    indices, indptr, order = TransposePattern()(*p.pattern, p.n_minor)
+    return Parts(format, p.values[order], indices, indptr, p.shape)
+
+
+@lowers(Transpose)
+def lower_transpose(node, x):
+    return x.transposed()
+
+
+@lowers(AsFormat)
+def lower_as_format(node, x):
+    return to_format(x, node.op.format)
+
+
+@lowers(EnsureSortedIndices)
+def lower_ensure_sorted_indices(node, x):
+    if canonical_fact(*x.pattern) is True:
+        return x
+    indices, order = SortPattern()(*x.pattern)
+    return x._replace(values=x.values[order], indices=indices)
+
+
+@lowers(SumDuplicates)
+def lower_sum_duplicates(node, x):
+    return canonical(x)
+
+
+@lowers(Remove0)
+def lower_remove0(node, x):
+    indices, indptr, kept = NonzeroPattern()(x.values, *x.pattern)
+    return Parts(x.format, x.values[kept], indices, indptr, x.shape)

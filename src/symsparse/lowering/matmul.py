@@ -1,0 +1,155 @@
+"""Lowering of matrix products."""
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Constant
+from pytensor.tensor.basic import Alloc
+
+from symsparse.lowering.base import KernelOp, Parts, lowers, same_index_dtype, vector
+from symsparse.lowering.conversion import compress, densify
+from symsparse.lowering.csm import CheckPattern
+from symsparse.lowering.layout import to_format
+from symsparse.lowering.sample import SDDMM, sddmm
+from symsparse.ops.csm import shape_vector
+from symsparse.ops.matmul import (
+    Dot,
+    SamplingDot,
+    StructuredDot,
+    StructuredDotGradCSC,
+    StructuredDotGradCSR,
+    TrueDot,
+    Usmm,
+)
+
+
+class CompressedDot(KernelOp):
+    """(values, indices, indptr, x, n_minor) -> product with a dense vector or matrix.
+
+    ``gather`` sums over the minor axis (csr @ x), otherwise over the major axis (csc @ x).
+    """
+
+    __props__ = ("gather",)
+
+    def __init__(self, gather):
+        self.gather = gather
+
+    def kernel_name(self, node):
+        kind = "gather" if self.gather else "scatter"
+        return f"matmul.{kind}_{'vector' if node.inputs[3].type.ndim == 1 else 'matrix'}"
+
+    def outputs(self, values, indices, indptr, x, n_minor):
+        return [(values.dtype, (None, *x.type.shape[1:]))]
+
+    def infer_shape(self, node, shapes):
+        n = shapes[2][0] - 1 if self.gather else node.inputs[4]
+        return [(n, *shapes[3][1:])]
+
+
+class ProductPattern(KernelOp):
+    """Patterns of a and b by rows -> canonical pattern of their product."""
+
+    kernel = "matmul.product_pattern"
+    canonical = True
+
+    def outputs(self, a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
+        return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
+
+
+class ProductValues(KernelOp):
+    kernel = "matmul.product_values"
+
+    def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
+        return [vector(a_values)]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[6]]
+
+
+def sparse_dense(x: Parts, y, dtype):
+    """``x @ y`` for a dense vector or matrix."""
+    if dtype == "bool":
+        return pt.neq(sparse_dense(x, y, "int64"), 0)
+    x, y = x.cast(dtype), pt.cast(y, dtype)
+    return CompressedDot(x.format == "csr")(x.values, *x.pattern, y, x.n_minor)
+
+
+def dense_sparse(x, y: Parts, dtype):
+    """``x @ y`` for a dense vector or matrix x."""
+    product = sparse_dense(y.transposed(), x.T, dtype)
+    return product.T if x.type.ndim == 2 else product
+
+
+def sparse_sparse(x: Parts, y: Parts, dtype) -> Parts:
+    """``x @ y`` in the format of `x`, canonical."""
+    if dtype == "bool":
+        counts = sparse_sparse(x, y, "int64")
+        return counts.with_values(pt.neq(counts.values, 0))
+    if x.format == "csc":  # (x y).T = y.T x.T, and csc is the transposed csr
+        return sparse_sparse(to_format(y, "csc").transposed(), x.transposed(), dtype).transposed()
+    x, y = same_index_dtype(x.cast(dtype), to_format(y, "csr").cast(dtype))
+    indices, indptr = ProductPattern()(*x.pattern, *y.pattern, x.n_minor, y.n_minor)
+    values = ProductValues()(x.values, *x.pattern, y.values, *y.pattern, indices, indptr, y.n_minor)
+    return Parts("csr", values, indices, indptr, shape_vector(x.sizes[0], y.sizes[1]))
+
+
+def product(x, y, dtype):
+    """``x @ y``: Parts for two sparse operands, otherwise dense."""
+    if isinstance(x, Parts) and isinstance(y, Parts):
+        return sparse_sparse(x, y, dtype)
+    return sparse_dense(x, y, dtype) if isinstance(x, Parts) else dense_sparse(x, y, dtype)
+
+
+@lowers(StructuredDot)
+def lower_structured_dot(node, x, y):
+    return product(x, y, node.outputs[0].dtype)
+
+
+@lowers(Dot)
+def lower_dot(node, x, y):
+    result = product(x, y, node.outputs[0].dtype)
+    return densify(result) if isinstance(result, Parts) else result
+
+
+@lowers(TrueDot)
+def lower_true_dot(node, x, y):
+    type = node.outputs[0].type
+    result = product(x, y, type.dtype)
+    return result if isinstance(result, Parts) else compress(result, type.format, type.index_dtype)
+
+
+@lowers(Usmm)
+def lower_usmm(node, alpha, x, y, z):
+    dtype = node.outputs[0].dtype
+    result = product(x, y, dtype)
+    result = densify(result) if isinstance(result, Parts) else result
+    alpha = alpha.reshape(()) if alpha.type.ndim else alpha
+    return alpha.astype(dtype) * result + z.astype(dtype)
+
+
+@lowers(SamplingDot)
+def lower_sampling_dot(node, x, y, p):
+    dtype = node.outputs[0].dtype
+    x, y = pt.cast(x, dtype), pt.cast(y, dtype)
+    sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
+    return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
+
+
+def _all_ones(values):
+    owner = values.owner
+    if isinstance(values, Constant):
+        return bool((values.data == 1).all())
+    return (
+        owner is not None
+        and isinstance(owner.op, Alloc)
+        and isinstance(owner.inputs[0], Constant)
+        and bool(owner.inputs[0].data == 1)
+    )
+
+
+@lowers(StructuredDotGradCSR, StructuredDotGradCSC)
+def lower_structured_dot_grad(node, indices, indptr, b, g):
+    n, m = g.shape[0], b.shape[0]
+    sizes = (n, m) if node.op.format == "csr" else (m, n)
+    indices, indptr = CheckPattern()(indices, indptr, indices.shape[0], *sizes)
+    dtype = node.outputs[0].dtype
+    b, g = pt.cast(b, dtype), pt.cast(g, dtype)
+    return SDDMM()(indices, indptr, *((g, b) if node.op.format == "csr" else (b, g)), sizes[1])

@@ -1,0 +1,172 @@
+"""Lowering of sampling: reading a matrix at the entries of a pattern, without forming it.
+
+    sample(a @ b.T) = SDDMM(a, b)      sample(f(u, v)) = f(sample(u), sample(v))      sample(u.T) = sample(u).T
+    sample(broadcast(v)) = v at the rows or columns                                   sample(dense(s)) = sample(s)
+
+These keep a regular cotangent symbolic: where it is only sampled, the dense matrix never exists.
+"""
+
+import pytensor.tensor as pt
+from pytensor.tensor.basic import Alloc
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import Dot
+
+from symsparse.lowering.base import KernelOp, Parts, lowers, pattern_key, same_index_dtype, vector
+from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
+from symsparse.ops.sample import Sample
+
+
+class GatherDense(KernelOp):
+    kernel = "sample.gather_dense"
+
+    def outputs(self, dense, indices, indptr, n_minor):
+        return [vector(dense, indices.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[1]]
+
+
+class Locate(KernelOp):
+    kernel = "sample.locate"
+
+    def outputs(self, x_indices, x_indptr, g_indices, g_indptr):
+        return [vector(x_indices, x_indices.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+
+class TakeOrZero(KernelOp):
+    kernel = "sample.take_or_zero"
+
+    def outputs(self, values, places):
+        return [vector(values, places.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[1]]
+
+
+class SDDMM(KernelOp):
+    kernel = "matmul.sddmm"
+
+    def outputs(self, indices, indptr, a, b, n_minor):
+        return [vector(a, indices.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+
+def sample_sparse(g: Parts, x: Parts) -> Parts:
+    """`g` at the entries of `x` as they are stored."""
+    g = canonical(to_format(g, x.format))
+    if pattern_key(*g.pattern) == pattern_key(*x.pattern):
+        return x.with_values(g.values)
+    g, x = same_index_dtype(g, x)
+    places = Locate()(*x.pattern, *g.pattern)
+    return x.with_values(TakeOrZero()(g.values, places))
+
+
+def sample_dense(g, x: Parts):
+    """Values of the dense matrix `g` (0-D to 2-D, static sizes of 1 broadcast) at the entries of `x` as they are stored.
+
+    By major and minor axis: for csc the dense operand is read transposed.
+    """
+    if x.format == "csc" and g.type.ndim == 2:
+        g = g.T
+    elif x.format == "csc" and g.type.ndim == 1:
+        g = g[:, None]
+    elif g.type.ndim == 1:
+        g = g[None, :]
+    return _sample(g, x)
+
+
+def _sample(g, x):
+    if g.type.ndim == 0:
+        return pt.alloc(g, x.indices.shape[0])
+    by_row, by_column = (n == 1 for n in g.type.shape)
+    if by_row and by_column:
+        return pt.alloc(g[0, 0], x.indices.shape[0])
+    if by_row:
+        return TakeMinor()(g[0], x.indices, x.n_minor)
+    if by_column:
+        return RepeatMajor()(g[:, 0], x.indptr)
+    if is_lazy(g):
+        op, inputs = g.owner.op, g.owner.inputs
+        if isinstance(op, DimShuffle):
+            return _sample_transposed(inputs[0], x)
+        if is_product(op):
+            return sddmm(x, inputs[0], inputs[1].T)
+        if isinstance(op, Alloc):
+            value = inputs[0]
+            return _sample(value if value.type.ndim in (0, 2) else value[None, :], x)
+        if isinstance(op, Elemwise):
+            return op(*(_sample(i if i.type.ndim else i, x) for i in inputs))
+        return sample_sparse(densified(g), x).values
+    return GatherDense()(g, *x.pattern, x.n_minor)
+
+
+def _sample_transposed(g, x):
+    """Values of ``g.T`` by major and minor axis: again pushed inwards."""
+    if g.owner is not None and is_lazy(g):
+        op, inputs = g.owner.op, g.owner.inputs
+        if isinstance(op, DimShuffle):
+            return _sample(inputs[0], x)
+        if is_product(op):
+            return sddmm(x, inputs[1].T, inputs[0])
+        if isinstance(op, Alloc) and inputs[0].type.ndim != 2:
+            value = inputs[0]
+            return _sample(value[:, None] if value.type.ndim == 1 else value, x)
+        if isinstance(op, Alloc):
+            return _sample(inputs[0].T, x)
+        if isinstance(op, Elemwise):
+            return op(*(_sample_transposed(i, x) if i.type.ndim == 2 else _sample(i, x) for i in inputs))
+        inner = densified(g).transposed()
+        return sample_sparse(inner._replace(format="csr"), x._replace(format="csr")).values
+    return GatherDense()(g.T, *x.pattern, x.n_minor)
+
+
+def sddmm(x, a, b):
+    """Values of ``a @ b.T`` at the entries of `x`, by major and minor axis."""
+    dtype = pt.dot(a, b.T).dtype
+    return SDDMM()(*x.pattern, pt.cast(a, dtype), pt.cast(b, dtype), x.n_minor)
+
+
+def is_product(op):
+    return isinstance(op, Dot) or (isinstance(op, Blockwise) and isinstance(op.core_op, Dot))
+
+
+def is_lazy(g):
+    """Whether sampling the inputs of `g` costs less than forming it."""
+    owner = g.owner
+    if owner is None or g.type.ndim != 2:
+        return False
+    op = owner.op
+    if is_product(op):
+        return all(i.type.ndim == 2 for i in owner.inputs)
+    if isinstance(op, Alloc):
+        return True
+    if isinstance(op, DimShuffle):
+        return tuple(op.new_order) == (1, 0) and is_lazy(owner.inputs[0])
+    if isinstance(op, Elemwise):
+        return any(map(is_lazy, owner.inputs))
+    return densified(g) is not None
+
+
+def densified(g):
+    """Parts, read as csr, of the sparse matrix of which `g` is the dense form; None if it is not one."""
+    from symsparse.lowering.conversion import Densify
+
+    if g.owner is None or not isinstance(g.owner.op, Densify):
+        return None
+    values, indices, indptr, n_minor = g.owner.inputs
+    n_major = indptr.shape[0] - 1
+    return Parts("csr", values, indices, indptr, pt.stack([n_major.astype("int64"), n_minor]))
+
+
+@lowers(Sample)
+def lower_sample(node, g, x):
+    x = canonical(x)
+    if isinstance(g, Parts):
+        return sample_sparse(g, x)
+    return x.with_values(sample_dense(g, x))

@@ -1,0 +1,298 @@
+"""What every sparse op shares: operands, errors, and the frame of its derivatives.
+
+The cotangent law
+-----------------
+A cotangent that reaches a sparse variable x may be dense, or sparse in any format and with any pattern. A pullback
+never trusts what it gets:
+
+* structured: ``sampled(g, x)`` brings it onto x's own pattern (the sum of g's entries at each stored position);
+* regular: it keeps g as it is, dense if it is dense.
+
+Both stand for the same linear form <g, dx>, as long as dx keeps x's pattern.
+"""
+
+import numpy as np
+import pytensor.tensor as pt
+import scipy.sparse as sp
+from pytensor.gradient import DisconnectedType, disconnected_type
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.null_type import NullType
+from pytensor.graph.op import Op
+from pytensor.scalar import upcast
+
+from symsparse.types import (
+    SparseTensorType,
+    complex_dtypes,
+    compressed,
+    continuous_dtypes,
+    discrete_dtypes,
+    float_dtypes,
+)
+from symsparse.variables import as_sparse_or_tensor_variable, as_sparse_variable
+
+OTHER_FORMAT = {"csr": "csc", "csc": "csr"}
+
+
+# -- operands and errors ----------------------------------------------------------------------------------------
+
+
+def is_sparse(x):
+    """Whether `x` is a symbolic sparse matrix."""
+    return isinstance(x, Variable) and isinstance(x.type, SparseTensorType)
+
+
+def describe(x):
+    """One operand in an error message: format (or dense), dtype, shape."""
+    if is_sparse(x):
+        return repr(x.type).removeprefix("SparseTensorType")
+    if isinstance(x, Variable):
+        shape = getattr(x.type, "shape", None)
+        shown = "" if shape is None else f", shape=({', '.join('?' if n is None else str(n) for n in shape)})"
+        return f"(dense, {getattr(x.type, 'dtype', x.type)}{shown})"
+    if sp.issparse(x):
+        return f"({x.format}, {x.dtype}, shape={x.shape})"
+    if isinstance(x, np.ndarray):
+        return f"(dense, {x.dtype}, shape={x.shape})"
+    return f"({type(x).__name__})"
+
+
+def error(op, operands, cause, way_out="", kind=TypeError):
+    """An error that names the op, its operands, the cause, and the way out."""
+    shown = " and ".join(describe(x) for x in operands)
+    return kind(f"{op}: {cause}; got {shown}.{' ' + way_out if way_out else ''}")
+
+
+def operand(op, x):
+    """`x` as a symbolic variable: sparse, or dense with a dtype and at most two dimensions."""
+    try:
+        x = as_sparse_or_tensor_variable(x)
+    except (TypeError, ValueError) as e:
+        raise error(op, [x], f"an operand cannot be made symbolic ({e})") from None
+    if not is_sparse(x):
+        if not isinstance(x.type, pt.TensorType):
+            raise error(op, [x], f"an operand is neither a sparse matrix nor a dense tensor ({x.type})")
+        if x.type.ndim > 2:
+            raise error(op, [x], "a dense operand has more than two dimensions")
+    return x
+
+
+def sparse_operand(op, x):
+    """`x` as a symbolic sparse matrix."""
+    x = operand(op, x)
+    if not is_sparse(x):
+        raise error(op, [x], "needs a sparse matrix", "Convert it with csr_from_dense(x) or csc_from_dense(x).")
+    return x
+
+
+def dense_operand(op, x, ndims):
+    """`x` as a symbolic dense tensor with one of the numbers of dimensions `ndims`."""
+    x = operand(op, x)
+    if is_sparse(x):
+        raise error(op, [x], "needs a dense operand here", "Write x.toarray() if you want it dense.")
+    if x.type.ndim not in ndims:
+        wanted = " or ".join(f"{n}-D" for n in ndims)
+        raise error(op, [x], f"a dense operand must be {wanted}")
+    return x
+
+
+def merged_shape(op, x, y):
+    """Static shape of an elementwise result of two matrices of one shape; an error where they surely differ."""
+    for a, b in zip(x.type.shape, y.type.shape, strict=True):
+        if a is not None and b is not None and a != b:
+            raise error(op, [x, y], "shapes differ", kind=ValueError)
+    return tuple(a if a is not None else b for a, b in zip(x.type.shape, y.type.shape, strict=True))
+
+
+def wider_index(*xs):
+    """The index dtype that serves all these sparse operands."""
+    return "int64" if any(x.type.index_dtype == "int64" for x in xs) else "int32"
+
+
+def require_equal(op, what, a, b):
+    """Reference check of sizes at run time."""
+    if a != b:
+        raise ValueError(f"{op}: {what} differ: {a} and {b}.")
+
+
+# -- values, for the reference implementations ------------------------------------------------------------------
+
+
+def canonical(value):
+    """`value` with sorted indices and no duplicates: itself if it is so, else a copy."""
+    if value.has_canonical_format:
+        return value
+    value = value.copy()
+    value.sum_duplicates()
+    return value
+
+
+def pattern_keys(value):
+    """Row-major position of each stored entry."""
+    rows, cols = value.tocoo().coords
+    return rows.astype(np.int64) * value.shape[1] + cols
+
+
+def lookup(value, pattern):
+    """Entries of the sparse `value` at the stored positions of `pattern`; zero where it has none."""
+    keys = pattern_keys(value)
+    order = np.argsort(keys, kind="stable")
+    found, start = np.unique(keys[order], return_index=True)
+    sums = np.add.reduceat(value.data[order], start) if len(start) else value.data[:0]
+    wanted = pattern_keys(pattern)
+    at = np.searchsorted(found, wanted)
+    hit = at < len(found)
+    hit[hit] = found[at[hit]] == wanted[hit]
+    result = np.zeros(len(wanted), dtype=value.dtype)
+    result[hit] = sums[at[hit]]
+    return result
+
+
+def typed(node, value, index=0):
+    """`value` as the declared output type of a node: format, dtype, index dtype."""
+    type = node.outputs[index].type
+    value = value.asformat(type.format)
+    return compressed(
+        type.format,
+        np.ascontiguousarray(value.data, type.numpy_dtype),
+        np.ascontiguousarray(value.indices, type.numpy_index_dtype),
+        np.ascontiguousarray(value.indptr, type.numpy_index_dtype),
+        tuple(map(int, value.shape)),
+    )
+
+
+# -- derivatives ------------------------------------------------------------------------------------------------
+
+
+def sampled(g, x):
+    """The structured cotangent: `g` on the pattern of the sparse variable `x`."""
+    from symsparse.ops.sample import Sample
+
+    if g.type.dtype in complex_dtypes and x.dtype in float_dtypes:
+        g = real_part(g)
+    return Sample()(g, x)
+
+
+def conjugate(x):
+    """The complex conjugate; `x` itself if it is real."""
+    if x.type.dtype not in complex_dtypes:
+        return x
+    if is_sparse(x):
+        from symsparse.ops.elementwise import conj
+
+        return conj(x)
+    return pt.conj(x)
+
+
+def real_part(g):
+    """The real part of a complex cotangent of a real variable."""
+    if is_sparse(g):
+        from symsparse.ops.csm import with_values
+
+        return with_values(g, pt.real(g.values))
+    return pt.real(g)
+
+
+def zero_cotangent(x):
+    """A cotangent that is zero: no stored entry for a sparse variable."""
+    dtype = x.dtype if x.dtype in continuous_dtypes else "float64"
+    return x.zeros_like(dtype=dtype)
+
+
+def is_disconnected(g):
+    return g is None or isinstance(g.type, DisconnectedType)
+
+
+class SparseOp(Op):
+    """Base of the sparse ops with one output.
+
+    A subclass writes ``cotangents(inputs, output, g)`` and ``tangent(inputs, output, tangents)``; this class deals
+    with disconnected variables, integer outputs, and dtypes. ``differentiable`` names the inputs that have a
+    derivative; ``multilinear`` says that the output is linear in each of them alone, which gives the tangent.
+    """
+
+    differentiable: tuple[int, ...] = (0,)
+    multilinear = False
+
+    def cotangents(self, inputs, output, g):
+        """One cotangent for each input in `differentiable`."""
+        raise error(self, inputs, "has no gradient")
+
+    def tangent(self, inputs, output, tangents):
+        """Tangent of the output; a tangent that is None is zero."""
+        if not self.multilinear:
+            raise error(self, inputs, "has no forward derivative")
+        terms = []
+        for i in self.differentiable:
+            if tangents[i] is not None:
+                moved = list(inputs)
+                moved[i] = tangents[i]
+                terms.append(self(*moved))
+        return sum(terms[1:], start=terms[0])
+
+    def connection_pattern(self, node):
+        return [[i in self.differentiable] for i in range(len(node.inputs))]
+
+    def pullback(self, inputs, outputs, cotangents):
+        (output,), (g,) = outputs, cotangents
+        result = [disconnected_type() for _ in inputs]
+        if is_disconnected(g):
+            return result
+        wanted = [inputs[i] for i in self.differentiable]
+        if output.dtype in discrete_dtypes:
+            found = [zero_cotangent(x) for x in wanted]
+        else:
+            found = self.cotangents(inputs, output, g)
+        for i, x, gx in zip(self.differentiable, wanted, found, strict=True):
+            result[i] = self._dtype_of(x, gx)
+        return result
+
+    @staticmethod
+    def _dtype_of(x, gx):
+        if isinstance(gx.type, NullType) or x.dtype not in continuous_dtypes or gx.dtype == x.dtype:
+            return gx
+        if gx.dtype in complex_dtypes and x.dtype in float_dtypes:
+            gx = real_part(gx)
+        return gx.astype(x.dtype)
+
+    def pushforward(self, inputs, outputs, tangents):
+        given = [None if is_disconnected(t) else t for t in tangents]
+        if all(given[i] is None for i in self.differentiable):
+            return [disconnected_type()]
+        if outputs[0].dtype in discrete_dtypes:
+            return [zero_cotangent(outputs[0])]
+        return [self.tangent(inputs, outputs[0], given)]
+
+    def __str__(self):
+        props = ", ".join(f"{k}={v}" for k, v in self._props_dict().items()) if self.__props__ else ""
+        return f"{type(self).__name__}{{{props}}}" if props else type(self).__name__
+
+
+def apply(op, inputs, output_type):
+    """An Apply node with one output of this type."""
+    return Apply(op, inputs, [output_type()])
+
+
+__all__ = [
+    "OTHER_FORMAT",
+    "SparseOp",
+    "apply",
+    "as_sparse_variable",
+    "canonical",
+    "conjugate",
+    "dense_operand",
+    "describe",
+    "error",
+    "is_disconnected",
+    "is_sparse",
+    "lookup",
+    "merged_shape",
+    "operand",
+    "pattern_keys",
+    "require_equal",
+    "sampled",
+    "sparse_operand",
+    "typed",
+    "upcast",
+    "wider_index",
+    "zero_cotangent",
+]

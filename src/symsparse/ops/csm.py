@@ -1,0 +1,451 @@
+"""A sparse matrix from its parts, and its parts: CSM, CSMProperties and their derivatives."""
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply, Constant
+from pytensor.graph.op import Op
+from pytensor.tensor.type import TensorType
+
+from symsparse.ops.base import (
+    SparseOp,
+    apply,
+    canonical,
+    error,
+    is_disconnected,
+    is_sparse,
+    lookup,
+    merged_shape,
+    sampled,
+    sparse_operand,
+    typed,
+)
+from symsparse.types import (
+    SparseTensorType,
+    all_dtypes,
+    check_pattern,
+    compressed,
+    continuous_dtypes,
+    integer_dtypes,
+    sparse_formats,
+)
+
+
+def _vector(dtype, size=None):
+    return TensorType(dtype, (size,))()
+
+
+class CSM(SparseOp):
+    """A sparse matrix from values, indices, indptr and shape.
+
+    Parameters
+    ----------
+    format : {"csr", "csc"}
+    kmap : None
+        Kept for compatibility; anything but None is an error.
+    trusted : bool
+        Leave out the check of the pattern. Only for patterns that come from a checked matrix.
+
+    Notes
+    -----
+    Gradient: wrt the values only, regular: for each entry the cotangent at its position,
+    ``csm_grad(values, indices, indptr, shape, *csm_properties(g))``.
+    """
+
+    __props__ = ("format", "trusted")
+    view_map = {0: [0]}
+    multilinear = True
+
+    def __init__(self, format, kmap=None, trusted=False):
+        if format not in sparse_formats:
+            raise ValueError(f"CSM: unsupported format {format!r}; choose one of {sparse_formats}.")
+        if kmap is not None:
+            raise ValueError("CSM: kmap is not supported; index the values vector instead: CSM(format)(v[kmap], ...).")
+        self.format = format
+        self.trusted = trusted
+
+    def make_node(self, data, indices, indptr, shape):
+        data = pt.as_tensor_variable(data)
+        if data.type.ndim != 1 or data.dtype not in all_dtypes:
+            raise error("CSM", [data], "the values must be a vector of numbers")
+        index = []
+        for what, part in (("indices", indices), ("indptr", indptr), ("shape", shape)):
+            part = pt.as_tensor_variable(part)
+            if part.type.ndim != 1 or part.dtype not in integer_dtypes:
+                raise error("CSM", [part], f"{what} must be a vector of integers")
+            index.append(part)
+        indices, indptr, shape = index
+        index_dtype = "int64" if "int64" in (indices.dtype, indptr.dtype) else "int32"
+        if index_dtype == "int64" and all(isinstance(p, Constant) for p in (indices, indptr, shape)):
+            sizes = (indices.data.size, *indptr.data[-1:], *shape.data, 0)
+            index_dtype = "int32" if max(sizes) <= np.iinfo(np.int32).max else "int64"
+        if any(p.dtype in ("uint32", "uint64") for p in (indices, indptr)):
+            index_dtype = "int64"
+        indices, indptr = (p if p.dtype == index_dtype else _cast_index(p, index_dtype) for p in (indices, indptr))
+        if shape.dtype != "int64":
+            shape = shape.astype("int64")
+        static = static_shape(shape)
+        return apply(
+            self, [data, indices, indptr, shape], SparseTensorType(self.format, data.dtype, static, index_dtype)
+        )
+
+    def perform(self, node, inputs, outputs):
+        data, indices, indptr, shape = inputs
+        if len(shape) != 2:
+            raise ValueError(f"CSM: shape must have two elements, got {len(shape)}.")
+        shape = tuple(map(int, shape))
+        if not self.trusted:
+            check_pattern(self.format, len(data), indices, indptr, shape)
+        outputs[0][0] = compressed(self.format, np.ascontiguousarray(data), indices, indptr, shape)
+
+    def infer_shape(self, node, shapes):
+        return [(node.inputs[3][0], node.inputs[3][1])]
+
+    def connection_pattern(self, node):
+        return [[True], [False], [False], [False]]
+
+    def cotangents(self, inputs, output, g):
+        data, *pattern = inputs
+        if not is_sparse(g) or g.format != self.format:
+            # Brought onto the own pattern first: a cotangent may be dense or of the other format.
+            g = sampled(g, output)
+        return [csm_grad(data, *pattern, *csm_properties(g))]
+
+
+def _cast_index(part, dtype):
+    return pt.constant(part.data.astype(dtype)) if isinstance(part, Constant) else part.astype(dtype)
+
+
+def static_shape(shape):
+    """The sizes that are known when the graph is built of a symbolic shape vector."""
+    if isinstance(shape, Constant):
+        return tuple(int(n) for n in shape.data) if len(shape.data) == 2 else _bad_shape(shape)
+    if shape.type.shape[0] not in (None, 2):
+        _bad_shape(shape)
+    owner = shape.owner
+    if owner is not None and type(owner.op).__name__ == "MakeVector":
+        return tuple(int(n.data) if isinstance(n, Constant) else None for n in owner.inputs)
+    return (None, None)
+
+
+def _bad_shape(shape):
+    raise error("CSM", [shape], "shape must have two elements", kind=ValueError)
+
+
+CSR = CSM("csr")
+CSC = CSM("csc")
+
+
+class CSMProperties(Op):
+    """Values, indices, indptr and shape of a sparse matrix, as it is stored.
+
+    Gradient: wrt the values, regular: ``CSM(format)(g, indices, indptr, shape)``, so the cotangent has x's pattern.
+    """
+
+    __props__ = ()
+    view_map = {0: [0], 1: [0], 2: [0]}
+
+    def __init__(self, kmap=None):
+        if kmap is not None:
+            raise ValueError("CSMProperties: kmap is not supported; index the values vector instead.")
+
+    def make_node(self, csm):
+        x = sparse_operand("csm_properties", csm)
+        n_major = x.type.shape[0 if x.format == "csr" else 1]
+        index_dtype = x.type.index_dtype
+        return Apply(
+            self,
+            [x],
+            [
+                _vector(x.dtype),
+                _vector(index_dtype),
+                _vector(index_dtype, None if n_major is None else n_major + 1),
+                _vector("int64", 2),
+            ],
+        )
+
+    def perform(self, node, inputs, out):
+        (x,) = inputs
+        out[0][0], out[1][0], out[2][0] = x.data, x.indices, x.indptr
+        out[3][0] = np.array(x.shape, dtype="int64")
+
+    def connection_pattern(self, node):
+        return [[True, False, False, False]]
+
+    def pullback(self, inputs, outputs, cotangents):
+        g = cotangents[0]
+        return [disconnected_type() if is_disconnected(g) else with_values(inputs[0], g)]
+
+    def pushforward(self, inputs, outputs, tangents):
+        (t,) = tangents
+        rest = [disconnected_type() for _ in range(3)]
+        return [disconnected_type(), *rest] if is_disconnected(t) else [sampled_values(t, inputs[0]), *rest]
+
+
+class CSMGrad(SparseOp):
+    """The cotangent of the values of `CSM`: for each stored entry of x, the sum of g at its position.
+
+    Inputs are the parts of x and of g, both in one format. Linear in g's values; structured.
+    """
+
+    __props__ = ()
+    differentiable = (4,)
+    multilinear = True
+
+    def __init__(self, kmap=None):
+        if kmap is not None:
+            raise ValueError("CSMGrad: kmap is not supported; index the values vector instead.")
+
+    def make_node(self, x_data, x_indices, x_indptr, x_shape, g_data, g_indices, g_indptr, g_shape):
+        parts = [x_data, x_indices, x_indptr, x_shape, g_data, g_indices, g_indptr, g_shape]
+        parts = [pt.as_tensor_variable(p) for p in parts]
+        for i, part in enumerate(parts):
+            if part.type.ndim != 1 or (i % 4 and part.dtype not in integer_dtypes):
+                raise error("csm_grad", [part], f"input {i} must be a vector" + (" of integers" if i % 4 else ""))
+        return Apply(self, parts, [_vector(parts[4].dtype, parts[0].type.shape[0])])
+
+    def perform(self, node, inputs, outputs):
+        # Formats do not matter as long as both are alike: read both as csr.
+        x = compressed("csr", *inputs[:3], _as_csr_shape(inputs[:4]))
+        g = compressed("csr", *inputs[4:7], _as_csr_shape(inputs[4:]))
+        require = _as_csr_shape(inputs[:4])[0] == _as_csr_shape(inputs[4:])[0]
+        if not require or tuple(inputs[3]) != tuple(inputs[7]):
+            raise ValueError(f"csm_grad: shapes differ: {tuple(inputs[3])} and {tuple(inputs[7])}.")
+        width = max(x.shape[1], g.shape[1])
+        x, g = (compressed("csr", m.data, m.indices, m.indptr, (m.shape[0], width)) for m in (x, g))
+        outputs[0][0] = lookup(g, x)
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+    def cotangents(self, inputs, output, g):
+        # out = x's entries looked up in g; the transposed map takes h at x's entries back to g's entries.
+        return [csm_grad(*inputs[4:], g, *inputs[1:4])]
+
+
+def _as_csr_shape(parts):
+    _, indices, indptr, shape = parts
+    n_major = len(indptr) - 1
+    if n_major not in tuple(shape):
+        raise ValueError(f"csm_grad: indptr has {len(indptr)} elements, which fits no axis of {tuple(shape)}.")
+    return (n_major, int(max([0, *shape, *(indices + 1)])))
+
+
+csm_grad = CSMGrad()
+
+
+def csm_properties(csm):
+    """Values, indices, indptr and shape of a sparse matrix, as it is stored.
+
+    Parameters
+    ----------
+    csm : sparse matrix (m, n)
+
+    Returns
+    -------
+    data : vector (nnz,) of the matrix's dtype
+    indices, indptr : vectors of its index dtype
+    shape : int64 vector (2,)
+
+    Notes
+    -----
+    Nothing is copied, sorted or summed. Gradient: regular, wrt `data` alone.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> data, indices, indptr, shape = ss.csm_properties(sp.eye_array(2, format="csr"))
+    >>> indptr.eval()
+    array([0, 1, 2], dtype=int32)
+    """
+    x = sparse_operand("csm_properties", csm)
+    if x.owner is not None and isinstance(x.owner.op, CSM):
+        return list(x.owner.inputs)
+    return CSMProperties()(x)
+
+
+def csm_data(csm):
+    """Values of a sparse matrix; see `csm_properties`."""
+    return csm_properties(csm)[0]
+
+
+def csm_indices(csm):
+    """Minor indices of a sparse matrix; see `csm_properties`."""
+    return csm_properties(csm)[1]
+
+
+def csm_indptr(csm):
+    """Bounds of the major slices of a sparse matrix; see `csm_properties`."""
+    return csm_properties(csm)[2]
+
+
+def csm_shape(csm):
+    """Shape of a sparse matrix as an int64 vector; see `csm_properties`."""
+    return csm_properties(csm)[3]
+
+
+def with_values(x, values):
+    """The pattern of `x`, as it is stored, with other values (internal: the lengths must agree)."""
+    _, indices, indptr, shape = csm_properties(x)
+    if not isinstance(shape, Constant) and None not in x.type.shape:
+        shape = pt.constant(np.array(x.type.shape, dtype="int64"))
+    return CSM(x.format, trusted=True)(values, indices, indptr, shape)
+
+
+def sampled_values(g, x):
+    """Values of `g` at the entries of `x` as they are stored."""
+    if not is_sparse(g) or g.format != x.format:
+        g = sampled(g, x)
+    return csm_grad(*csm_properties(x), *csm_properties(g))
+
+
+class OnesLike(SparseOp):
+    """Ones on the canonical pattern of x."""
+
+    __props__ = ("dtype",)
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype).name
+
+    def make_node(self, x):
+        x = sparse_operand("sp_ones_like", x)
+        return apply(self, [x], x.type.clone(dtype=self.dtype))
+
+    def perform(self, node, inputs, outputs):
+        x = canonical(inputs[0])
+        outputs[0][0] = typed(
+            node, compressed(x.format, np.ones(x.nnz), x.indices.copy(), x.indptr.copy(), x.shape)
+        )
+
+    def infer_shape(self, node, shapes):
+        return shapes
+
+    def cotangents(self, inputs, output, g):
+        return [sp_zeros_like(inputs[0], _continuous(inputs[0].dtype))]
+
+    def tangent(self, inputs, output, tangents):
+        return sp_zeros_like(output)
+
+
+def _continuous(dtype):
+    return dtype if dtype in continuous_dtypes else "float64"
+
+
+def sp_ones_like(x, dtype=None):
+    """Ones at the stored entries of a sparse matrix.
+
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+    dtype : str, optional
+        That of `x` by default.
+
+    Returns
+    -------
+    sparse matrix (m, n)
+        Format and pattern of `x`; explicit zeros become ones, entries stored twice become one.
+
+    Notes
+    -----
+    Gradient: zero.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> ss.sp_ones_like(sp.csr_array([[0.0, 5.0]])).eval().toarray()
+    array([[0., 1.]])
+    """
+    x = sparse_operand("sp_ones_like", x)
+    return OnesLike(dtype or x.dtype)(x)
+
+
+def sp_zeros_like(x, dtype=None):
+    """No stored entry, in the shape and format of a sparse matrix.
+
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+    dtype : str, optional
+        That of `x` by default.
+
+    Returns
+    -------
+    sparse matrix (m, n)
+
+    Notes
+    -----
+    Gradient: zero (disconnected).
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> ss.sp_zeros_like(sp.csr_array([[0.0, 5.0]])).eval().nnz
+    0
+    """
+    x = sparse_operand("sp_zeros_like", x)
+    n, m = x.shape
+    n_major = n if x.format == "csr" else m
+    index_dtype = x.type.index_dtype
+    return CSM(x.format, trusted=True)(
+        pt.constant(np.zeros(0, dtype=dtype or x.dtype)),
+        pt.constant(np.zeros(0, dtype=index_dtype)),
+        pt.zeros((n_major + 1,), dtype=index_dtype),
+        shape_vector(n, m),
+    )
+
+
+def shape_vector(n, m):
+    """The int64 vector (n, m)."""
+    if isinstance(n, Constant) and isinstance(m, Constant):
+        return pt.constant(np.array([n.data, m.data], dtype="int64"))
+    return pt.stack([pt.as_tensor(n, dtype="int64"), pt.as_tensor(m, dtype="int64")])
+
+
+class SpecifyShape(SparseOp):
+    """The same matrix, with a static shape that is checked at run time."""
+
+    __props__ = ("shape",)
+    view_map = {0: [0]}
+    multilinear = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def make_node(self, x):
+        x = sparse_operand("specify_shape", x)
+        wanted = x.type.clone(shape=self.shape)()
+        return apply(self, [x], x.type.clone(shape=merged_shape("specify_shape", x, wanted)))
+
+    def perform(self, node, inputs, outputs):
+        if not node.outputs[0].type.admits(inputs[0].shape):
+            raise ValueError(
+                f"specify_shape: a matrix of shape {inputs[0].shape} does not fit {node.outputs[0].type}."
+            )
+        outputs[0][0] = inputs[0]
+
+    def infer_shape(self, node, shapes):
+        return [tuple(pt.constant(s) if s is not None else n for s, n in zip(self.shape, shapes[0], strict=True))]
+
+    def cotangents(self, inputs, output, g):
+        return [g]
+
+
+__all__ = [
+    "CSC",
+    "CSM",
+    "CSR",
+    "CSMGrad",
+    "CSMProperties",
+    "csm_data",
+    "csm_grad",
+    "csm_indices",
+    "csm_indptr",
+    "csm_properties",
+    "csm_shape",
+    "sp_ones_like",
+    "sp_zeros_like",
+    "with_values",
+]

@@ -1,0 +1,305 @@
+"""The type of a sparse matrix: format, dtype, index dtype, static shape; what a value is, and its check at the door.
+
+A run-time value is a SciPy sparse array (``csr_array`` or ``csc_array``). `SparseTensorType.filter` is the door:
+it brings anything SciPy calls sparse into that form and validates it once per object. Behind the door kernels
+trust what they get.
+"""
+
+import numpy as np
+import pytensor
+import scipy.sparse as sp
+from pytensor.graph.basic import Variable
+from pytensor.graph.type import HasDataType, HasShape, Type
+from pytensor.scalar import upcast
+
+uint_dtypes = ["uint8", "uint16", "uint32", "uint64"]
+int_dtypes = ["int8", "int16", "int32", "int64"]
+integer_dtypes = int_dtypes + uint_dtypes
+discrete_dtypes = ["bool", *integer_dtypes]
+float_dtypes = ["float32", "float64"]
+complex_dtypes = ["complex64", "complex128"]
+continuous_dtypes = float_dtypes + complex_dtypes
+all_dtypes = discrete_dtypes + continuous_dtypes
+index_dtypes = ["int32", "int64"]
+
+sparse_formats = ["csc", "csr"]
+
+SCIPY_CLASSES = {"csr": sp.csr_array, "csc": sp.csc_array}
+# SciPy's constructor costs 10-15 us in checks; filling __dict__ costs 0.5 us. It is safe only as long as these are
+# all the attributes that a fresh array has.
+_FILLABLE = all(
+    cls((1, 1)).__dict__.keys() == {"_shape", "maxprint", "data", "indices", "indptr"}
+    for cls in SCIPY_CLASSES.values()
+)
+_MAXPRINT = getattr(sp.csr_array((1, 1)), "maxprint", 50)
+_CHECKED = "_symsparse_checked"
+
+
+def compressed(format, data, indices, indptr, shape):
+    """A SciPy sparse array around these very arrays, without SciPy's checks."""
+    cls = SCIPY_CLASSES[format]
+    if not _FILLABLE:
+        return cls((data, indices, indptr), shape=shape)
+    matrix = cls.__new__(cls)
+    fields = matrix.__dict__
+    fields["_shape"] = shape
+    fields["maxprint"] = _MAXPRINT
+    fields["data"] = data
+    fields["indices"] = indices
+    fields["indptr"] = indptr
+    return matrix
+
+
+def check_pattern(format, n_values, indices, indptr, shape):
+    """Raise a ValueError unless (indices, indptr) is a legal csr or csc pattern of this shape."""
+    n_major, n_minor = shape if format == "csr" else shape[::-1]
+    major, minor = ("row", "column") if format == "csr" else ("column", "row")
+
+    def bad(cause):
+        return ValueError(f"Malformed {format} matrix of shape {tuple(map(int, shape))}: {cause}.")
+
+    if len(indptr) != n_major + 1:
+        raise bad(f"indptr has {len(indptr)} elements, but {n_major} {major}s need {n_major + 1}")
+    if indptr[0] != 0:
+        raise bad(f"indptr starts at {indptr[0]} instead of 0")
+    steps = np.flatnonzero(indptr[1:] < indptr[:-1])
+    if len(steps):
+        raise bad(f"indptr decreases after {major} {steps[0]}")
+    if not (n_values == len(indices) == indptr[-1]):
+        raise bad(f"{n_values} values and {len(indices)} indices, but indptr ends at {indptr[-1]}")
+    if len(indices):
+        low, high = indices.min(), indices.max()
+        if low < 0 or high >= n_minor:
+            raise bad(f"{minor} index {low if low < 0 else high} is outside 0..{n_minor - 1}")
+
+
+class SparseTensorType(Type, HasDataType, HasShape):
+    """The type of a symbolic sparse matrix.
+
+    Parameters
+    ----------
+    format : {"csr", "csc"}
+        Compressed rows or compressed columns.
+    dtype : str or numpy.dtype
+        Of the stored values: bool, any integer, float32/64, complex64/128, or ``"floatX"``.
+    shape : tuple of int or None
+        Static shape; None where unknown.
+    index_dtype : {"int32", "int64"}
+        Of ``indices`` and ``indptr``. Values with other index dtypes are converted when they fit, and refused
+        when they don't.
+    name : str, optional
+        Kept for compatibility; not part of the type's identity.
+
+    Examples
+    --------
+    >>> from symsparse import SparseTensorType
+    >>> SparseTensorType("csr", "float32", shape=(None, 3))
+    SparseTensorType(csr, float32, shape=(?, 3))
+    """
+
+    __props__ = ("format", "dtype", "shape", "index_dtype")
+    ndim = 2
+    broadcastable = (False, False)
+    filter_checks_isfinite = False
+
+    def __init__(self, format, dtype, shape=(None, None), index_dtype="int32", name=None):
+        if format not in SCIPY_CLASSES:
+            raise ValueError(f"Unsupported sparse format {format!r}; choose one of {sparse_formats}.")
+        dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
+        if dtype not in all_dtypes:
+            raise TypeError(f"Unsupported dtype {dtype!r} of a sparse matrix; choose one of {all_dtypes}.")
+        index_dtype = np.dtype(index_dtype).name
+        if index_dtype not in index_dtypes:
+            raise TypeError(f"Unsupported index dtype {index_dtype!r}; choose int32 or int64.")
+        shape = (None, None) if shape is None else tuple(None if n is None else int(n) for n in shape)
+        if len(shape) != 2 or any(n is not None and n < 0 for n in shape):
+            raise ValueError(f"A sparse matrix has two dimensions of size >= 0, not shape={shape}.")
+        if index_dtype == "int32" and any(n is not None and n > np.iinfo(np.int32).max for n in shape):
+            raise ValueError(f"Shape {shape} does not fit int32 indices; pass index_dtype='int64'.")
+        self.format = format
+        self.dtype = dtype
+        self.shape = shape
+        self.index_dtype = index_dtype
+        self.name = name
+        self.numpy_dtype = np.dtype(dtype)
+        self.numpy_index_dtype = np.dtype(index_dtype)
+        self._cls = SCIPY_CLASSES[format]
+        self._any_shape = shape == (None, None)
+
+    def clone(self, *, format=None, dtype=None, shape=None, index_dtype=None, **kwargs):
+        """A copy of this type with some properties changed."""
+        return type(self)(
+            format or self.format,
+            dtype or self.dtype,
+            self.shape if shape is None else shape,
+            index_dtype or self.index_dtype,
+            **kwargs,
+        )
+
+    # -- values -------------------------------------------------------------------------------------------------
+
+    def filter(self, value, strict=False, allow_downcast=None):
+        """Bring `value` to this type; validate it the first time this object is seen."""
+        if type(value) is self._cls:
+            fields = value.__dict__
+            indices = fields["indices"]
+            # The mark holds the very arrays that were checked: SciPy's own methods replace them when they change.
+            mark = fields.get(_CHECKED)
+            if (
+                mark is not None
+                and mark[0] is fields["data"]
+                and mark[1] is indices
+                and mark[2] is fields["indptr"]
+                and mark[0].dtype == self.numpy_dtype
+                and indices.dtype == self.numpy_index_dtype
+                and (self._any_shape or self.admits(value.shape))
+            ):
+                return value
+        return self._filter_slowly(value, strict, allow_downcast)
+
+    def _filter_slowly(self, value, strict, allow_downcast):
+        if isinstance(value, Variable):
+            raise TypeError(f"{self} needs a value, got the symbolic variable {value}.")
+        if not sp.issparse(value):
+            raise TypeError(
+                f"{self} needs a SciPy sparse matrix or array, got {type(value).__name__}. "
+                f"Convert it first: scipy.sparse.{self.format}_array(value)."
+            )
+        if value.ndim != 2:
+            raise TypeError(f"{self} needs two dimensions, got a {value.ndim}-D {type(value).__name__}.")
+        if not self.admits(value.shape):
+            raise TypeError(f"A value of shape {tuple(value.shape)} does not fit {self}.")
+        if value.format != self.format:
+            if strict:
+                raise TypeError(f"{self} got a {value.format} value, and strict=True forbids to convert it.")
+            value = value.asformat(self.format)
+        if value.dtype != self.numpy_dtype:
+            lossless = value.dtype.name in all_dtypes and upcast(self.dtype, value.dtype.name) == self.dtype
+            if strict or not (lossless or allow_downcast):
+                raise TypeError(
+                    f"{self} cannot hold {value.dtype} values"
+                    + (" when strict=True." if strict else " without loss; cast them or pass allow_downcast=True.")
+                )
+        given = value
+        data, indices, indptr = value.data, value.indices, value.indptr
+        shape = tuple(map(int, value.shape))
+        for array, what in ((data, "values"), (indices, "indices"), (indptr, "indptr")):
+            if not isinstance(array, np.ndarray) or array.ndim != 1:
+                raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {what} is not a vector.")
+        if len(indptr) and indptr[-1] < min(len(data), len(indices)):  # SciPy allows slack behind the last entry
+            data, indices = data[: indptr[-1]], indices[: indptr[-1]]
+        check_pattern(self.format, len(data), indices, indptr, shape)
+        if max(*shape, len(data)) > np.iinfo(self.numpy_index_dtype).max:
+            raise TypeError(
+                f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "
+                f"{self}; declare it with index_dtype='int64'."
+            )
+        data = np.ascontiguousarray(data, self.numpy_dtype)
+        indices = np.ascontiguousarray(indices, self.numpy_index_dtype)
+        indptr = np.ascontiguousarray(indptr, self.numpy_index_dtype)
+        if not (
+            type(given) is self._cls and data is given.data and indices is given.indices and indptr is given.indptr
+        ):
+            value = compressed(self.format, data, indices, indptr, shape)
+        value.__dict__[_CHECKED] = (data, indices, indptr)
+        return value
+
+    def admits(self, shape):
+        """Whether a value of this shape agrees with the static shape."""
+        return all(s is None or s == n for s, n in zip(self.shape, shape, strict=True))
+
+    @classmethod
+    def may_share_memory(cls, a, b):
+        def arrays(x):
+            return (x.data, x.indices, x.indptr) if sp.issparse(x) else (x,) if isinstance(x, np.ndarray) else ()
+
+        return any(np.may_share_memory(p, q) for p in arrays(a) for q in arrays(b))
+
+    @staticmethod
+    def values_eq(a, b):
+        """Whether two values are stored alike, entry for entry."""
+        return (
+            a.format == b.format
+            and a.shape == b.shape
+            and a.dtype == b.dtype
+            and np.array_equal(a.indptr, b.indptr)
+            and np.array_equal(a.indices, b.indices)
+            and np.array_equal(a.data, b.data, equal_nan=a.dtype.kind in "fc")
+        )
+
+    @staticmethod
+    def values_eq_approx(a, b, allow_remove_inf=False, allow_remove_nan=False, rtol=None, atol=None):
+        """Whether two values are the same matrix up to rounding; NaN equals NaN, stored zeros do not count."""
+        if not (sp.issparse(a) and sp.issparse(b)) or a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        single = a.dtype.itemsize <= 4 if a.dtype.kind == "f" else a.dtype == np.complex64
+        rtol = (1e-5 if single else 1e-9) if rtol is None else rtol
+        atol = (1e-5 if single else 1e-10) if atol is None else atol
+        keys, values = [], []
+        for x in (a, b):
+            x = x.tocoo(copy=True)
+            x.sum_duplicates()
+            key = x.coords[0].astype(np.int64) * x.shape[1] + x.coords[1]
+            order = np.argsort(key, kind="stable")
+            keys.append(key[order])
+            values.append(x.data[order])
+        union = np.union1d(*keys)
+        full = np.zeros((2, len(union)), dtype=a.dtype)
+        for row, key, data in zip(full, keys, values, strict=True):
+            row[np.searchsorted(union, key)] = data
+        return bool(np.allclose(full[0], full[1], rtol=rtol, atol=atol, equal_nan=True))
+
+    # -- variables ----------------------------------------------------------------------------------------------
+
+    def in_same_class(self, otype):
+        return (
+            isinstance(otype, SparseTensorType)
+            and (self.format, self.dtype, self.index_dtype) == (otype.format, otype.dtype, otype.index_dtype)
+            and all(s is None or o is None or s == o for s, o in zip(self.shape, otype.shape, strict=True))
+        )
+
+    def is_super(self, otype):
+        return self.in_same_class(otype) and all(
+            s is None or s == o for s, o in zip(self.shape, otype.shape, strict=True)
+        )
+
+    def filter_variable(self, other, allow_convert=True):
+        if not isinstance(other, Variable):
+            return self.constant_type(type=self, data=self.filter(other))
+        if self.is_super(other.type):
+            return other
+        converted = self.convert_variable(other) if allow_convert else None
+        if converted is None:
+            raise TypeError(
+                f"Cannot use {other} of type {other.type} as a {self}. Cast or convert it first "
+                f"(x.astype(dtype), x.tocsr(), x.tocsc(), csr_from_dense(x))."
+            )
+        return converted
+
+    def convert_variable(self, var):
+        if self.is_super(var.type):
+            return var
+        if self.in_same_class(var.type):
+            from symsparse.ops.csm import SpecifyShape
+
+            return SpecifyShape(self.shape)(var)
+        return None
+
+    def __repr__(self):
+        wide = "" if self.index_dtype == "int32" else f", index_dtype={self.index_dtype}"
+        return f"SparseTensorType({self.format}, {self.dtype}, shape={_shape_text(self.shape)}{wide})"
+
+    __str__ = __repr__
+
+
+def _shape_text(shape):
+    return f"({', '.join('?' if n is None else str(n) for n in shape)})" if None in shape else str(tuple(shape))
+
+
+def type_of(value, format=None, shape=None):
+    """The narrowest `SparseTensorType` that holds a SciPy value; formats other than csr and csc become csr."""
+    format = format or (value.format if value.format in SCIPY_CLASSES else "csr")
+    wide = max(*value.shape, value.nnz) > np.iinfo(np.int32).max
+    return SparseTensorType(
+        format, value.dtype, value.shape if shape is None else shape, "int64" if wide else "int32"
+    )

@@ -1,0 +1,93 @@
+"""The demo from end to end: once on tiny texts, and (slow) on the docstrings themselves."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symsparse.__main__ import build_parser, main
+from symsparse.demo import DemoError, job
+from symsparse.demo.data import Dataset, load
+from symsparse.demo.model import Model, compile_model, reset, step_sizes
+from symsparse.demo.reference import ScipyStep
+from symsparse.demo.report import Report
+
+L2 = 1e-3
+
+
+@pytest.fixture
+def dataset(text_folder: Path) -> Dataset:
+    return load(None, text_folder, seed=0)
+
+
+@pytest.fixture
+def model(dataset: Dataset) -> Model:
+    return compile_model(dataset.X_train, dataset.y_train, len(dataset.classes), L2)
+
+
+def test_step_matches_the_hand_written_one(model: Model, dataset: Dataset) -> None:
+    by_hand = ScipyStep(dataset.X_train, dataset.y_train, len(dataset.classes), L2)
+    rng = np.random.default_rng(0)
+    for rate in step_sizes(0.2, 8).astype(np.float32):
+        rows = rng.integers(0, len(dataset.y_train), 11)  # unsorted, some of them twice
+        assert model.step(rows, rate) == pytest.approx(by_hand(rows, rate), rel=1e-4)
+    assert model.W.get_value() == pytest.approx(by_hand.W, abs=1e-3)
+    assert model.b.get_value() == pytest.approx(by_hand.b, abs=1e-3)
+    scores = dataset.X_test @ by_hand.W + by_hand.b
+    assert np.array_equal(model.predict(dataset.X_test), scores.argmax(axis=1))
+    reset(model.state)
+    assert not model.W.get_value().any()
+
+
+def test_divergence_is_reported(model: Model, dataset: Dataset) -> None:
+    options = build_parser().parse_args(["demo", "--rate", "1e38", "--epochs", "3"])
+    with pytest.raises(DemoError, match="lower --rate"), np.errstate(all="ignore"):
+        job.train(model, dataset, options, Report())
+
+
+def test_step_sizes_fall_to_zero() -> None:
+    sizes = step_sizes(0.1, 50)
+    assert sizes[0] == pytest.approx(0.1 * np.sqrt(0.001) / 0.1)
+    assert 0 < sizes[-1] < sizes[25]
+
+
+def test_batches_cover_every_document_once() -> None:
+    parts = job.batches(103, 25, np.random.default_rng(0))
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(103))
+    assert max(map(len, parts)) <= 25
+    assert len(job.batches(10, 10**9, np.random.default_rng(0))) == 1
+
+
+def test_telling_words_are_relative_to_the_other_classes() -> None:
+    W = np.array([[5.0, 5.0, 5.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    assert [order[0] for order in job.telling_words(W, np.array([0, 1]))] == [1, 2]
+
+
+def percentages(printed: str) -> list[float]:
+    """Return the majority's, scikit-learn's and our accuracy from what the demo printed."""
+    block = printed.partition("held-out accuracy\n")[2].partition("\n\n")[0]
+    return [float(number) for number in re.findall(r"([\d.]+)%", block)]
+
+
+def test_demo_on_a_text_folder(capsys: pytest.CaptureFixture[str], text_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "pictures"
+    assert main(["demo", "--text", str(text_folder), "--batch", "16", "--output", str(output)]) == 0
+    captured = capsys.readouterr()
+    majority, sklearn, ours = percentages(captured.out)
+    assert majority == pytest.approx(33.3)
+    assert sklearn > 90
+    assert ours > 90
+    assert "harbour" in captured.out.partition("most telling words")[2]
+    assert "by hand" in captured.out
+    assert "\x1b" not in captured.out
+    for name in ("learning-curve.png", "spy.png"):
+        assert (output / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_demo_on_the_docstrings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["demo", "--output", str(tmp_path)]) == 0
+    majority, sklearn, ours = percentages(capsys.readouterr().out)
+    assert majority < 30
+    assert abs(ours - sklearn) <= 1
