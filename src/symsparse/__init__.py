@@ -1,5 +1,72 @@
-"""Symbolic sparse matrices on PyTensor: write sparse mathematics, differentiate it, get one native function back."""
+"""Symbolic sparse matrices on PyTensor: write sparse mathematics, differentiate it, get one native function back.
 
-from symsparse import backends, lowering
+Every public name is here; see `matrix`, `shared` and `structured_dot` first.
+"""
+
+from symsparse import backends, lowering, rewrites
+from symsparse._version import __version__
 from symsparse.ops import *
-from symsparse.variables import *
+from symsparse.ops import __all__ as _ops
+from symsparse.types import (
+    SparseTensorType,
+    all_dtypes,
+    complex_dtypes,
+    continuous_dtypes,
+    discrete_dtypes,
+    float_dtypes,
+    int_dtypes,
+    integer_dtypes,
+    sparse_formats,
+    uint_dtypes,
+)
+from symsparse.variables import (
+    SparseConstant,
+    SparseSharedVariable,
+    SparseVariable,
+    as_sparse,
+    as_sparse_or_tensor_variable,
+    as_sparse_variable,
+    constant,
+    csc_array,
+    csc_dmatrix,
+    csc_fmatrix,
+    csc_matrix,
+    csr_array,
+    csr_dmatrix,
+    csr_fmatrix,
+    csr_matrix,
+    matrix,
+    shared,
+)
+
+__all__ = [
+    "SparseConstant",
+    "SparseSharedVariable",
+    "SparseTensorType",
+    "SparseVariable",
+    "__version__",
+    "all_dtypes",
+    "as_sparse",
+    "as_sparse_or_tensor_variable",
+    "as_sparse_variable",
+    "complex_dtypes",
+    "constant",
+    "continuous_dtypes",
+    "csc_array",
+    "csc_dmatrix",
+    "csc_fmatrix",
+    "csc_matrix",
+    "csr_array",
+    "csr_dmatrix",
+    "csr_fmatrix",
+    "csr_matrix",
+    "discrete_dtypes",
+    "float_dtypes",
+    "int_dtypes",
+    "integer_dtypes",
+    "matrix",
+    "shared",
+    "sparse_formats",
+    "uint_dtypes",
+    *_ops,
+]

@@ -5,6 +5,8 @@ it brings anything SciPy calls sparse into that form and validates it once per o
 trust what they get.
 """
 
+import operator
+
 import numpy as np
 import pytensor
 import scipy.sparse as sp
@@ -32,7 +34,8 @@ _FILLABLE = all(
     for cls in SCIPY_CLASSES.values()
 )
 _MAXPRINT = getattr(sp.csr_array((1, 1)), "maxprint", 50)
-_CHECKED = "_symsparse_checked"
+CHECKED = "_symsparse_checked"  # the attribute: (data, indices, indptr, is canonical)
+_SCIPY_FACTS = ("_has_sorted_indices", "_has_canonical_format")
 
 
 def compressed(format, data, indices, indptr, shape):
@@ -111,7 +114,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
         index_dtype = np.dtype(index_dtype).name
         if index_dtype not in index_dtypes:
             raise TypeError(f"Unsupported index dtype {index_dtype!r}; choose int32 or int64.")
-        shape = (None, None) if shape is None else tuple(None if n is None else int(n) for n in shape)
+        shape = (None, None) if shape is None else tuple(None if n is None else operator.index(n) for n in shape)
         if len(shape) != 2 or any(n is not None and n < 0 for n in shape):
             raise ValueError(f"A sparse matrix has two dimensions of size >= 0, not shape={shape}.")
         if index_dtype == "int32" and any(n is not None and n > np.iinfo(np.int32).max for n in shape):
@@ -144,7 +147,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
             fields = value.__dict__
             indices = fields["indices"]
             # The mark holds the very arrays that were checked: SciPy's own methods replace them when they change.
-            mark = fields.get(_CHECKED)
+            mark = fields.get(CHECKED)
             if (
                 mark is not None
                 and mark[0] is fields["data"]
@@ -175,10 +178,12 @@ class SparseTensorType(Type, HasDataType, HasShape):
             value = value.asformat(self.format)
         if value.dtype != self.numpy_dtype:
             lossless = value.dtype.name in all_dtypes and upcast(self.dtype, value.dtype.name) == self.dtype
-            if strict or not (lossless or allow_downcast):
+            into_real = value.dtype.kind == "c" and self.dtype not in complex_dtypes
+            if strict or into_real or not (lossless or allow_downcast):
+                way_out = "take their real part first" if into_real else "cast them or pass allow_downcast=True"
                 raise TypeError(
                     f"{self} cannot hold {value.dtype} values"
-                    + (" when strict=True." if strict else " without loss; cast them or pass allow_downcast=True.")
+                    + (" when strict=True." if strict else f" without loss; {way_out}.")
                 )
         given = value
         data, indices, indptr = value.data, value.indices, value.indptr
@@ -186,6 +191,10 @@ class SparseTensorType(Type, HasDataType, HasShape):
         for array, what in ((data, "values"), (indices, "indices"), (indptr, "indptr")):
             if not isinstance(array, np.ndarray) or array.ndim != 1:
                 raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {what} is not a vector.")
+            if array is not data and array.dtype.kind not in "iu":
+                raise ValueError(
+                    f"Malformed {self.format} matrix of shape {shape}: {what} has dtype {array.dtype}, not an integer's."
+                )
         if len(indptr) and indptr[-1] < min(len(data), len(indices)):  # SciPy allows slack behind the last entry
             data, indices = data[: indptr[-1]], indices[: indptr[-1]]
         check_pattern(self.format, len(data), indices, indptr, shape)
@@ -194,14 +203,17 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "
                 f"{self}; declare it with index_dtype='int64'."
             )
-        data = np.ascontiguousarray(data, self.numpy_dtype)
-        indices = np.ascontiguousarray(indices, self.numpy_index_dtype)
-        indptr = np.ascontiguousarray(indptr, self.numpy_index_dtype)
+        data = np.require(data, self.numpy_dtype, "CA")
+        indices = np.require(indices, self.numpy_index_dtype, "CA")
+        indptr = np.require(indptr, self.numpy_index_dtype, "CA")
         if not (
             type(given) is self._cls and data is given.data and indices is given.indices and indptr is given.indptr
         ):
             value = compressed(self.format, data, indices, indptr, shape)
-        value.__dict__[_CHECKED] = (data, indices, indptr)
+        # What SciPy remembers of order and duplicates may be about arrays that have been replaced since.
+        for fact in _SCIPY_FACTS:
+            value.__dict__.pop(fact, None)
+        value.__dict__[CHECKED] = (data, indices, indptr, bool(value.has_canonical_format))
         return value
 
     def admits(self, shape):
@@ -229,7 +241,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
 
     @staticmethod
     def values_eq_approx(a, b, allow_remove_inf=False, allow_remove_nan=False, rtol=None, atol=None):
-        """Whether two values are the same matrix up to rounding; NaN equals NaN, stored zeros do not count."""
+        """Whether two values are the same matrix, floats up to rounding; NaN equals NaN, stored zeros do not count."""
         if not (sp.issparse(a) and sp.issparse(b)) or a.shape != b.shape or a.dtype != b.dtype:
             return False
         single = a.dtype.itemsize <= 4 if a.dtype.kind == "f" else a.dtype == np.complex64
@@ -247,7 +259,9 @@ class SparseTensorType(Type, HasDataType, HasShape):
         full = np.zeros((2, len(union)), dtype=a.dtype)
         for row, key, data in zip(full, keys, values, strict=True):
             row[np.searchsorted(union, key)] = data
-        return bool(np.allclose(full[0], full[1], rtol=rtol, atol=atol, equal_nan=True))
+        if a.dtype.kind not in "fc":
+            return np.array_equal(*full)
+        return bool(np.allclose(*full, rtol=rtol, atol=atol, equal_nan=True))
 
     # -- variables ----------------------------------------------------------------------------------------------
 

@@ -281,12 +281,16 @@ def _structured_method(name):
     return method
 
 
+_FUNCTIONS_ONLY = ("sigmoid",)  # of those below: tensors have no such method
+
+
 def _densifying_method(name, structured):
     def method(self, *args, **kwargs):
+        dense = f"x.toarray().{name}()" if name not in _FUNCTIONS_ONLY else f"pytensor.tensor.{name}(x.toarray())"
         instead = f", or {structured}(x) to apply it to the stored entries only" if structured else ""
         raise TypeError(
-            f"x.{name}() of a sparse matrix {self._described()} would be dense, since {name}(0) is not 0. "
-            f"Write x.toarray().{name}(){instead}."
+            f"{name}: the result would be dense, since {name}(0) is not 0; got ({self._described()}). "
+            f"Write {dense}{instead}."
         )
 
     method.__name__ = name
@@ -376,9 +380,11 @@ class FrozenSparseVariable(SparseVariable):
         return stored(parts, shape=tuple(shape.data), copy=not borrow)
 
     def set_value(self, value, borrow=False):
-        """Replace the values; the new matrix must have the very same pattern."""
+        """Replace the values; the new matrix must have the same pattern."""
         new = self.type.filter(value)
         old = self.get_value(borrow=True)
+        if old.has_sorted_indices and not new.has_sorted_indices:
+            new = new.sorted_indices()
         if not (np.array_equal(new.indices, old.indices) and np.array_equal(new.indptr, old.indptr)):
             raise ValueError(
                 f"The pattern of {self!r} is frozen, and the new value has another one. "
@@ -442,6 +448,16 @@ def _as_scipy(what, x):
     return x
 
 
+def _ours(x):
+    """The variable `x`, unless it is a sparse matrix of `pytensor.sparse`, whose type passes for a dense one."""
+    if hasattr(x.type, "format") and not isinstance(x.type, SparseTensorType):
+        raise TypeError(
+            f"{x} of type {x.type} belongs to pytensor.sparse; make it with symsparse.{x.type.format}_matrix or "
+            "symsparse.shared"
+        )
+    return x
+
+
 def constant(x, name=None):
     """Symbolic constant from a SciPy sparse matrix or array of any format (others than csr and csc become csr).
 
@@ -481,7 +497,7 @@ def as_sparse_variable(x, name=None, ndim=None, **kwargs):
             raise TypeError(f"as_sparse_variable: {x} has {len(x.outputs)} outputs; pass one of them.")
         x = x.outputs[0]
     if isinstance(x, Variable):
-        if not isinstance(x.type, SparseTensorType):
+        if not isinstance(_ours(x).type, SparseTensorType):
             raise TypeError(
                 f"as_sparse_variable: {x} of type {x.type} is dense. Convert it with csr_from_dense(x) or "
                 "csc_from_dense(x)."
@@ -496,7 +512,7 @@ as_sparse = as_sparse_variable
 def as_sparse_or_tensor_variable(x, name=None):
     """Symbolic variable from anything: sparse from SciPy sparse values, dense from the rest."""
     if isinstance(x, Variable):
-        return x
+        return _ours(x)
     return constant(x, name) if sp.issparse(x) else pt.as_tensor_variable(x, name=name)
 
 

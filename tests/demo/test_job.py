@@ -1,6 +1,7 @@
 """The demo from end to end: once on tiny texts, and (slow) on the docstrings themselves."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,22 @@ def test_demo_on_a_text_folder(capsys: pytest.CaptureFixture[str], text_folder: 
         assert (output / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_demo_on_an_svmlight_file_without_penalty(
+    capsys: pytest.CaptureFixture[str], svmlight_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    options = ["--l2", "0", "--epochs", "40", "--batch", "1000", "--output", str(tmp_path)]
+    assert main(["demo", "--data", str(svmlight_file()), *options]) == 0
+    printed = capsys.readouterr().out
+    _, sklearn, ours = percentages(printed)
+    assert sklearn > 80
+    assert ours > 80
+    assert "48 documents x 13 features" in printed
+    assert "one step on 48 documents" in printed
+    assert "#" in printed.partition("most telling features")[2]
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Cannot cache compiled function")  # as PyTensor does outside pytest
 def test_demo_on_the_docstrings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["demo", "--output", str(tmp_path)]) == 0
     majority, sklearn, ours = percentages(capsys.readouterr().out)

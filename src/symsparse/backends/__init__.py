@@ -1,11 +1,7 @@
-"""Glue at the edge of each linker; imported at the first compilation for it."""
-
-import importlib
+"""Glue at the edge of each linker; the module of a linker is imported at the first compilation for it."""
 
 from pytensor.compile import optdb
 from pytensor.graph.rewriting.basic import GraphRewriter
-
-_MODULES = {"NumbaLinker": "symsparse.backends.numba"}
 
 
 class LoadBackend(GraphRewriter):
@@ -13,9 +9,20 @@ class LoadBackend(GraphRewriter):
 
     def apply(self, fgraph):
         mode = getattr(fgraph, "_compile_mode", None)
-        for cls in type(getattr(mode, "linker", None)).__mro__:
-            if cls.__name__ in _MODULES:
-                importlib.import_module(_MODULES[cls.__name__])
+        if any(cls.__name__ == "NumbaLinker" for cls in type(getattr(mode, "linker", None)).__mro__):
+            import symsparse.backends.numba  # noqa: F401
 
 
-optdb.register("symsparse_load_backend", LoadBackend(), "fast_run", "fast_compile", "minimum_compile", position=0.0799)
+class SwapNumbaInputs(GraphRewriter):
+    """Hand sparse inputs to Numba in the form that it recognises fastest."""
+
+    def apply(self, fgraph):
+        if getattr(fgraph, "_compile_mode", None) is not None:  # inner graphs get their inputs from the outer one
+            from symsparse.backends.numba_inputs import swap_inputs
+
+            swap_inputs(fgraph)
+
+
+_TAGS = ("fast_run", "fast_compile", "minimum_compile")
+optdb.register("symsparse_load_backend", LoadBackend(), *_TAGS, position=0.0799)
+optdb.register("symsparse_swap_numba_inputs", SwapNumbaInputs(), "numba", position=200)

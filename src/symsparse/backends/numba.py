@@ -84,7 +84,7 @@ def _unbox(typ, obj, c):
         setattr(struct, field, native.value)
         failed = c.builder.or_(failed, native.is_error)
         c.pyapi.decref(array)
-    shape = c.pyapi.object_getattr_string(obj, "_shape")
+    shape = c.pyapi.object_getattr_string(obj, "shape")
     for i, field in enumerate(("n", "m")):
         native = c.unbox(types.int64, c.pyapi.tuple_getitem(shape, i))  # a borrowed reference
         setattr(struct, field, native.value)

@@ -47,12 +47,9 @@ def run(options: argparse.Namespace) -> None:
     W = model.W.get_value()
     shown = np.argsort(-np.bincount(dataset.y_train), kind="stable")[:CLASSES_SHOWN]
     telling = telling_words(W, shown)
-    report.words(
-        {
-            dataset.classes[k]: dataset.words[order[:WORDS_SHOWN]]
-            for k, order in zip(shown, telling, strict=True)
-        }
-    )
+    words = [dataset.words[order[:WORDS_SHOWN]] for order in telling]
+    names = [dataset.classes[label] for label in shown]
+    report.words(dict(zip(names, words, strict=True)), dataset.unit)
 
     batch = min(options.batch, len(dataset.y_train))
     with report.waiting("timing one step beside SciPy's"):

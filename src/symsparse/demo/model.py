@@ -53,8 +53,8 @@ def compile_model(X_train: sp.csr_array, y_train: NDArray[np.int64], n_classes: 
 
     X = symsparse.shared(X_train, name="X", frozen=True)
     y = pytensor.shared(y_train, name="y")
-    W = pytensor.shared(np.zeros((n_features, n_classes), dtype), name="W")
-    b = pytensor.shared(np.zeros(n_classes, dtype), name="b")
+    W = zeros("W", dtype, n_features, n_classes)
+    b = zeros("b", dtype, n_classes)
 
     rows = pt.vector("rows", dtype="int64")
     rate = pt.scalar("rate", dtype=dtype)
@@ -75,6 +75,11 @@ def compile_model(X_train: sp.csr_array, y_train: NDArray[np.int64], n_classes: 
     return Model(step, predict, W, b, state, time.perf_counter() - start)
 
 
+def zeros(name: str, dtype: Any, *shape: int) -> Any:
+    """Return a shared variable full of zeros whose shape is known to the compiler."""
+    return pytensor.shared(np.zeros(shape, dtype), name=name, shape=shape)
+
+
 def reset(state: list[Any]) -> None:
     """Set every shared variable of `state` to zero: the untrained model."""
     for variable in state:
@@ -88,9 +93,8 @@ def adam(objective: Any, parameters: list[Any], rate: Any) -> list[tuple[Any, An
         keep1, take1, keep2, take2, epsilon = np.array(
             [BETA1, 1 - BETA1, BETA2, 1 - BETA2, EPSILON], parameter.dtype
         )
-        zeros = np.zeros_like(parameter.get_value(borrow=True))
-        mean = pytensor.shared(zeros, name=f"mean of d{parameter.name}")
-        square = pytensor.shared(zeros, name=f"mean of d{parameter.name}^2")
+        mean = zeros(f"mean of d{parameter.name}", parameter.dtype, *parameter.type.shape)
+        square = zeros(f"mean of d{parameter.name}^2", parameter.dtype, *parameter.type.shape)
         new_mean = keep1 * mean + take1 * gradient
         new_square = keep2 * square + take2 * gradient**2
         updates += [

@@ -81,9 +81,9 @@ class Report:
             },
         )
 
-    def words(self, telling: Mapping[str, np.ndarray]) -> None:
-        """List the words that speak most for each class."""
-        self._table("most telling words", {name: ", ".join(words) for name, words in telling.items()})
+    def words(self, telling: Mapping[str, np.ndarray], unit: str) -> None:
+        """List the words (or other columns, as `unit` says) that speak most for each class."""
+        self._table(f"most telling {unit}", {name: ", ".join(words) for name, words in telling.items()})
 
     def race(self, race: "Race", batch: int) -> None:
         """Put the times per step beside each other."""

@@ -40,6 +40,8 @@ def union_pattern(a_indices, a_indptr, b_indices, b_indptr):
             b += 1
             nnz += 1
         indptr[r + 1] = nnz
+    if indptr[n] != nnz:
+        raise ValueError("add: the sum has too many entries for int32 indices; use index_dtype='int64'")
     return indices[:nnz].copy(), indptr, a_place, b_place
 
 

@@ -27,6 +27,8 @@ def compress(dense, index_like):
             if dense[r, c] != 0:
                 nnz += 1
         indptr[r + 1] = nnz
+    if indptr[n] != nnz:
+        raise ValueError("a dense matrix has too many entries for int32 indices; use index_dtype='int64'")
     values = np.empty(nnz, dtype=dense.dtype)
     indices = np.empty(nnz, dtype=index_like.dtype)
     at = 0

@@ -6,8 +6,12 @@ from symsparse.kernels.base import kernel
 @kernel
 def check_pattern(indices, indptr, n_values, n_major, n_minor):
     """Return the pattern, or raise a ValueError if it is not one of an n_major x n_minor matrix."""
+    if n_major < 0 or n_minor < 0:
+        raise ValueError("CSM: malformed pattern: a matrix cannot have a negative size")
     if len(indptr) != n_major + 1:
-        raise ValueError("CSM: malformed pattern: indptr needs one element more than the matrix has rows (columns)")
+        raise ValueError(
+            "CSM: malformed pattern: indptr needs one element more than the matrix has rows (columns)"
+        )
     if indptr[0] != 0:
         raise ValueError("CSM: malformed pattern: indptr must start at 0")
     for r in range(n_major):

@@ -19,7 +19,9 @@ def is_canonical(indices, indptr):
 def sort_pattern(indices, indptr):
     """Indices sorted within each major slice, and the order that sorts them (equal ones keep theirs)."""
     sorted_indices = indices.copy()
-    order = np.arange(len(indices)).astype(indices.dtype)
+    order = np.empty_like(indices)
+    for k in range(len(order)):
+        order[k] = k
     for r in range(len(indptr) - 1):
         start, stop = indptr[r], indptr[r + 1]
         for k in range(start + 1, stop):

@@ -28,14 +28,16 @@ def locate(x_indices, x_indptr, g_indices, g_indptr):
         start, stop = g_indptr[r], g_indptr[r + 1]
         at = start
         last = -1
+        ordered = True
         for k in range(x_indptr[r], x_indptr[r + 1]):
             i = x_indices[k]
-            if i < last:  # out of order: search the slice again from its start
-                at = start + np.searchsorted(g_indices[start:stop], i)
-            else:
+            ordered = ordered and i >= last
+            last = i
+            if ordered:
                 while at < stop and g_indices[at] < i:
                     at += 1
-            last = i
+            else:
+                at = start + np.searchsorted(g_indices[start:stop], i)
             out[k] = at if at < stop and g_indices[at] == i else -1
     return out
 

@@ -2,6 +2,7 @@
 
 from symsparse.lowering import (
     arithmetic,
+    boundary,
     comparison,
     conversion,
     csm,
@@ -10,6 +11,6 @@ from symsparse.lowering import (
     layout,
     matmul,
     reduction,
-    sample,
+    sampling,
 )
 from symsparse.lowering.base import lowering_db

@@ -4,10 +4,19 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 from pytensor.raise_op import Assert
 
-from symsparse.lowering.base import KernelOp, Parts, lowers, pattern_key, same_index_dtype, vector
+from symsparse.lowering.base import (
+    KernelOp,
+    Parts,
+    known,
+    lowers,
+    n_slices,
+    pattern_key,
+    same_index_dtype,
+    vector,
+)
 from symsparse.lowering.csm import SamePattern
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
-from symsparse.lowering.sample import sample_dense
+from symsparse.lowering.sampling import sample_dense
 from symsparse.ops.arithmetic import (
     AddSD,
     AddSS,
@@ -45,7 +54,7 @@ class AddToDense(KernelOp):
     kernel = "arithmetic.add_to_dense"
 
     def outputs(self, values, indices, indptr, y, n_minor):
-        return [(values.dtype, (None, None))]
+        return [(values.dtype, (n_slices(indptr), known(n_minor)))]
 
     def infer_shape(self, node, shapes):
         return [(shapes[2][0] - 1, node.inputs[4])]

@@ -70,6 +70,17 @@ def vector(x, size=None):
     return (x if isinstance(x, str) else x.dtype, (size,))
 
 
+def n_slices(indptr):
+    """Static number of major slices of a pattern, None if unknown."""
+    n = indptr.type.shape[0]
+    return None if n is None else n - 1
+
+
+def known(n):
+    """The value of a symbolic size, None if unknown."""
+    return int(n.data) if isinstance(n, Constant) else None
+
+
 # -- parts ------------------------------------------------------------------------------------------------------
 
 
@@ -126,8 +137,8 @@ class Parts(NamedTuple):
         indices, indptr = (v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern)
         shape = self.shape
         if not isinstance(shape, Constant) and type.shape != (None, None):
-            known = [n if s is None else pt.constant(s, dtype="int64") for n, s in zip(self.sizes, type.shape, strict=True)]
-            shape = shape_vector(*known)
+            sizes = [n if s is None else pt.constant(s, dtype="int64") for n, s in zip(self.sizes, type.shape, strict=True)]
+            shape = shape_vector(*sizes)
         return CSM(self.format, trusted=True)(self.cast(type.dtype).values, indices, indptr, shape)
 
 

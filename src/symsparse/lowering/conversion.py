@@ -2,7 +2,7 @@
 
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
 from symsparse.ops.conversion import ConstructSparseFromList, DenseFromSparse, Diag, SparseFromDense, SquareDiagonal
 from symsparse.ops.csm import shape_vector
@@ -14,7 +14,7 @@ class Densify(KernelOp):
     kernel = "conversion.densify"
 
     def outputs(self, values, indices, indptr, n_minor):
-        return [(values.dtype, (None, None))]
+        return [(values.dtype, (n_slices(indptr), known(n_minor)))]
 
     def infer_shape(self, node, shapes):
         return [(shapes[2][0] - 1, node.inputs[3])]
@@ -79,7 +79,7 @@ def lower_diag(node, x):
 def lower_construct_sparse_from_list(node, shape, values, ilist):
     # Column j of the result holds column j of the rows, in the order of their places.
     k, n = values.shape[0], values.shape[1]
-    order = pt.argsort(ilist, kind="stable")
+    order = pt.argsort(ilist)
     indices = pt.tile(ilist[order].astype("int32"), n)
     indptr = (pt.arange(n + 1) * k).astype("int32")
     checked = CheckPattern()(indices, indptr, values.size, shape[1], shape[0])

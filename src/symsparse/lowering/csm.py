@@ -9,7 +9,7 @@ from pytensor.tensor.shape import Shape_i
 
 from symsparse.lowering.base import _TAGS, KernelOp, Parts, lowering_db, lowers, parts, pattern_key, vector
 from symsparse.lowering.layout import canonical
-from symsparse.lowering.sample import sample_sparse
+from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import is_sparse
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, OnesLike, SpecifyShape
 from symsparse.types import check_pattern

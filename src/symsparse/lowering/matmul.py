@@ -4,11 +4,11 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 from pytensor.tensor.basic import Alloc
 
-from symsparse.lowering.base import KernelOp, Parts, lowers, same_index_dtype, vector
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, same_index_dtype, vector
 from symsparse.lowering.conversion import compress, densify
 from symsparse.lowering.csm import CheckPattern
 from symsparse.lowering.layout import to_format
-from symsparse.lowering.sample import SDDMM, sddmm
+from symsparse.lowering.sampling import SDDMM, sddmm
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.matmul import (
     Dot,
@@ -37,7 +37,8 @@ class CompressedDot(KernelOp):
         return f"matmul.{kind}_{'vector' if node.inputs[3].type.ndim == 1 else 'matrix'}"
 
     def outputs(self, values, indices, indptr, x, n_minor):
-        return [(values.dtype, (None, *x.type.shape[1:]))]
+        n = n_slices(indptr) if self.gather else known(n_minor)
+        return [(values.dtype, (n, *x.type.shape[1:]))]
 
     def infer_shape(self, node, shapes):
         n = shapes[2][0] - 1 if self.gather else node.inputs[4]

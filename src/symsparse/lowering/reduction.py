@@ -1,6 +1,6 @@
 """Lowering of sums."""
 
-from symsparse.lowering.base import KernelOp, lowers, vector
+from symsparse.lowering.base import KernelOp, known, lowers, n_slices, vector
 from symsparse.ops.reduction import SpSum
 
 
@@ -8,7 +8,7 @@ class SumMajor(KernelOp):
     kernel = "reduction.sum_major"
 
     def outputs(self, values, indptr):
-        return [vector(values)]
+        return [vector(values, n_slices(indptr))]
 
     def infer_shape(self, node, shapes):
         return [(shapes[1][0] - 1,)]
@@ -18,7 +18,7 @@ class SumMinor(KernelOp):
     kernel = "reduction.sum_minor"
 
     def outputs(self, values, indices, n_minor):
-        return [vector(values)]
+        return [vector(values, known(n_minor))]
 
     def infer_shape(self, node, shapes):
         return [(node.inputs[2],)]

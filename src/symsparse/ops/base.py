@@ -165,7 +165,7 @@ def typed(node, value, index=0):
 
 def sampled(g, x):
     """The structured cotangent: `g` on the pattern of the sparse variable `x`."""
-    from symsparse.ops.sample import Sample
+    from symsparse.ops.sampling import Sample
 
     if g.type.dtype in complex_dtypes and x.dtype in float_dtypes:
         g = real_part(g)
@@ -207,10 +207,10 @@ class SparseOp(Op):
 
     A subclass writes ``cotangents(inputs, output, g)`` and ``tangent(inputs, output, tangents)``; this class deals
     with disconnected variables, integer outputs, and dtypes. ``differentiable`` names the inputs that have a
-    derivative; ``multilinear`` says that the output is linear in each of them alone, which gives the tangent.
+    derivative (None: all); ``multilinear`` says that the output is linear in each of them alone, which gives the tangent.
     """
 
-    differentiable: tuple[int, ...] = (0,)
+    differentiable: tuple[int, ...] | None = (0,)
     multilinear = False
 
     def cotangents(self, inputs, output, g):
@@ -222,27 +222,30 @@ class SparseOp(Op):
         if not self.multilinear:
             raise error(self, inputs, "has no forward derivative")
         terms = []
-        for i in self.differentiable:
+        for i in self._differentiable(inputs):
             if tangents[i] is not None:
                 moved = list(inputs)
                 moved[i] = tangents[i]
                 terms.append(self(*moved))
         return sum(terms[1:], start=terms[0])
 
+    def _differentiable(self, inputs):
+        return range(len(inputs)) if self.differentiable is None else self.differentiable
+
     def connection_pattern(self, node):
-        return [[i in self.differentiable] for i in range(len(node.inputs))]
+        return [[i in self._differentiable(node.inputs)] for i in range(len(node.inputs))]
 
     def pullback(self, inputs, outputs, cotangents):
         (output,), (g,) = outputs, cotangents
         result = [disconnected_type() for _ in inputs]
         if is_disconnected(g):
             return result
-        wanted = [inputs[i] for i in self.differentiable]
+        wanted = [inputs[i] for i in self._differentiable(inputs)]
         if output.dtype in discrete_dtypes:
             found = [zero_cotangent(x) for x in wanted]
         else:
             found = self.cotangents(inputs, output, g)
-        for i, x, gx in zip(self.differentiable, wanted, found, strict=True):
+        for i, x, gx in zip(self._differentiable(inputs), wanted, found, strict=True):
             result[i] = self._dtype_of(x, gx)
         return result
 
@@ -256,7 +259,7 @@ class SparseOp(Op):
 
     def pushforward(self, inputs, outputs, tangents):
         given = [None if is_disconnected(t) else t for t in tangents]
-        if all(given[i] is None for i in self.differentiable):
+        if all(given[i] is None for i in self._differentiable(inputs)):
             return [disconnected_type()]
         if outputs[0].dtype in discrete_dtypes:
             return [zero_cotangent(outputs[0])]

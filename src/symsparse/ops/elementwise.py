@@ -75,43 +75,34 @@ class StructuredElemwise(SparseOp):
     def infer_shape(self, node, shapes):
         return [shapes[0]]
 
-    @property
-    def differentiable(self):
-        return range(self.scalar_op.nin)
-
-    def connection_pattern(self, node):
-        return [[True]] * len(node.inputs)
+    differentiable = None  # all of them: the parameters too
 
     def cotangents(self, inputs, output, g):
         x, *parameters = inputs
         g = sampled(g, x)  # on x's canonical pattern, so its values go with those of canonical_form(x)
         values = canonical_values(x)
         elemwise = Elemwise(self.scalar_op)
-        found = elemwise.pullback([values, *parameters], [elemwise(values, *parameters)], [g.values])
-        return [with_values(g, found[0]), *found[1:]]
+        operands = [values, *(p[None] for p in parameters)]
+        found = elemwise.pullback(operands, [elemwise(*operands)], [g.values])
+        return [with_values(g, found[0]), *(gp.sum() for gp in found[1:])]
 
     def tangent(self, inputs, output, tangents):
         x, *parameters = inputs
         values = canonical_values(x)
         elemwise = Elemwise(self.scalar_op)
-        node_output = elemwise(values, *parameters)
-        # Column i of the diagonal Jacobian is what the pullback of ones gives.
-        pattern = sampled(x, x)
-        terms = []
-        for i, t in enumerate(tangents):
-            if t is not None:
-                slope = elemwise_slope(elemwise, [values, *parameters], node_output, i)
-                terms.append(slope * (sampled(t, x).values if i == 0 else t))
-        return with_values(pattern, sum(terms[1:], start=terms[0]).astype(output.dtype))
+        operands = [values, *(pt.full_like(values, p, dtype=p.dtype) for p in parameters)]
+        y = elemwise(*operands)
+        # Entry by entry the Jacobian is diagonal, so the pullback of ones is the slope.
+        slopes = elemwise.pullback(operands, [y], [pt.ones_like(y)])
+        terms = [
+            slope * (sampled(t, x).values if i == 0 else t)
+            for i, (slope, t) in enumerate(zip(slopes, tangents, strict=True))
+            if t is not None
+        ]
+        return with_values(sampled(x, x), sum(terms[1:], start=terms[0]).astype(output.dtype))
 
     def __str__(self):
         return f"Structured{{{self.scalar_op}}}"
-
-
-def elemwise_slope(elemwise, inputs, output, i):
-    """d output_k / d inputs[i], entry by entry (without the sum over k for a scalar parameter)."""
-    expanded = [inputs[0], *(pt.full_like(inputs[0], p, dtype=p.dtype) for p in inputs[1:])]
-    return elemwise.pullback(expanded, [elemwise(*expanded)], [pt.ones_like(output)])[i]
 
 
 def _scipy(name):

@@ -14,7 +14,7 @@ def _rows(op, index):
 
 
 class GetItemList(SparseOp):
-    """Rows of a sparse matrix, in any order, repeated or not. Gradient regular: rows of g added back at their places."""
+    """Rows of a sparse matrix, in any order, repeated or not. Gradient structured: rows of g added at their places."""
 
     __props__ = ()
     multilinear = True
@@ -90,7 +90,8 @@ def get_item_list(x, index):
 
     Notes
     -----
-    Gradient: regular, sparse; repeated rows add up. O(nnz of the result) for csr, O(nnz(x)) for csc.
+    Gradient: structured, the cotangent at the stored entries of the rows; repeated rows add up, other rows store
+    nothing. O(nnz of the result) for csr, O(nnz(x)) for csc.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from symsparse.ops.base import (
     dense_operand,
     error,
     is_sparse,
+    lookup,
     operand,
     sampled,
     sparse_operand,
@@ -22,7 +23,7 @@ from symsparse.ops.base import (
 from symsparse.ops.conversion import SparseFromDense
 from symsparse.ops.csm import sp_ones_like
 from symsparse.ops.layout import transpose
-from symsparse.types import SparseTensorType, integer_dtypes
+from symsparse.types import SparseTensorType, compressed, integer_dtypes
 
 
 def _product_shape(op, x, y):
@@ -40,8 +41,21 @@ def _check_product(op, x, y):
 
 
 def _product_value(x, y, dtype):
-    """Reference product; dense operands are cast first, so that the declared dtype is the computed one."""
-    return x.astype(dtype) @ y.astype(dtype)
+    """Reference product; operands are cast first, so that the declared dtype is the computed one.
+
+    SciPy drops entries of a sparse product that come out as zero. The pattern of a product is that of its operands
+    here, whatever they hold: a gradient needs those entries.
+    """
+    product = x.astype(dtype) @ y.astype(dtype)
+    if isinstance(product, np.ndarray):
+        return product
+    pattern = (_count_pattern(x) @ _count_pattern(y)).asformat(x.format)
+    pattern.sort_indices()
+    return compressed(x.format, lookup(product, pattern), pattern.indices, pattern.indptr, pattern.shape)
+
+
+def _count_pattern(x):
+    return compressed(x.format, np.ones(len(x.data)), x.indices, x.indptr, x.shape)
 
 
 def _dense_product(g, y):
@@ -111,8 +125,6 @@ class StructuredDot(SparseOp):
         _check_product("structured_dot", x, y)
         product = _product_value(x, y, node.outputs[0].dtype)
         if is_sparse(node.outputs[0]):
-            product = product.asformat(x.format)
-            product.sort_indices()
             product = typed(node, product)
         outputs[0][0] = product
 
@@ -211,8 +223,6 @@ class TrueDot(SparseOp):
         product = _product_value(x, y, node.outputs[0].dtype)
         if isinstance(product, np.ndarray):
             product = type(x)(product)
-        product = product.asformat(x.format)
-        product.sort_indices()
         outputs[0][0] = typed(node, product)
 
     def infer_shape(self, node, shapes):

@@ -51,8 +51,14 @@ class SpSum(SparseOp):
         return apply(self, [x], TensorType(sum_dtype(x.dtype), shape))
 
     def perform(self, node, inputs, outputs):
-        total = inputs[0].sum(axis=self.axis, dtype=node.outputs[0].dtype)
-        outputs[0][0] = np.asarray(total).reshape(() if self.axis is None else -1)
+        x = inputs[0]
+        dtype = node.outputs[0].dtype
+        if self.axis is None:
+            outputs[0][0] = np.asarray(x.data.sum(dtype=dtype))
+        else:  # SciPy's own sum along an axis sorts its operand in place
+            total = np.zeros(x.shape[1 - self.axis], dtype=dtype)
+            np.add.at(total, x.tocoo().coords[1 - self.axis], x.data.astype(dtype))
+            outputs[0][0] = total
 
     def infer_shape(self, node, shapes):
         return [() if self.axis is None else (shapes[0][1 - self.axis],)]

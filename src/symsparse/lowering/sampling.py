@@ -14,7 +14,7 @@ from pytensor.tensor.math import Dot
 
 from symsparse.lowering.base import KernelOp, Parts, lowers, pattern_key, same_index_dtype, vector
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
-from symsparse.ops.sample import Sample
+from symsparse.ops.sampling import Sample
 
 
 class GatherDense(KernelOp):

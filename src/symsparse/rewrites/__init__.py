@@ -1,0 +1,3 @@
+"""Algebra on sparse ops, before they are lowered."""
+
+from symsparse.rewrites import basic

@@ -1,0 +1,228 @@
+import time
+
+import numpy as np
+import pytest
+
+from symsparse.kernels import matmul
+from tests.kernels.patterns import (
+    PATTERNS,
+    RICH,
+    assert_pattern,
+    assert_same,
+    call,
+    laid_out,
+    pattern,
+    random_pattern,
+    values,
+    with_nonfinite,
+)
+
+every_pattern = pytest.mark.parametrize("p", PATTERNS.values(), ids=PATTERNS.keys())
+WIDTHS = (0, 1, 3, 17)
+DENSE_KINDS = [
+    ("float64", "int32", "F"),
+    ("float64", "int32", "strided"),
+    ("float32", "int64", "read-only"),
+    ("complex128", "int32", "C"),
+    ("int32", "int32", "C"),
+]
+VECTOR_KINDS = [*DENSE_KINDS[1:], ("uint8", "int32", "C")]
+
+
+def times(p, v, x, over_minor):
+    """The product as the sum over the stored entries: what is not stored multiplies nothing, not even NaN."""
+    out = np.zeros((p.shape[not over_minor], *x.shape[1:]), dtype=v.dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for r, c, k in p.entries:
+            to, of = (r, c) if over_minor else (c, r)
+            out[to] += v[k] * x[of]
+    return out
+
+
+def check_dot(p, v, x, over_minor):
+    kernels = [matmul.scatter_vector, matmul.scatter_matrix, matmul.gather_vector, matmul.gather_matrix]
+    kernel = kernels[2 * over_minor + (x.ndim == 2)]
+    assert_same(call(kernel, v, *p.arrays, x, p.n_minor), times(p, v, x, over_minor), v.dtype)
+
+
+over_minor = pytest.mark.parametrize("over_minor", [True, False], ids=["gather", "scatter"])
+
+
+@over_minor
+@every_pattern
+def test_dense_vector(p, over_minor):
+    v, x = values(p.nnz, "float64"), values(p.shape[over_minor], "float64", seed=1)
+    check_dot(p, v, x, over_minor)
+    check_dot(p, with_nonfinite(v), x, over_minor)
+    check_dot(p, v, with_nonfinite(x), over_minor)
+
+
+@over_minor
+@every_pattern
+def test_dense_matrix(p, over_minor):
+    v = values(p.nnz, "float64")
+    for width in WIDTHS:
+        x = values((p.shape[over_minor], width), "float64", seed=1)
+        check_dot(p, v, x, over_minor)
+        check_dot(p, with_nonfinite(v), x, over_minor)
+        check_dot(p, v, with_nonfinite(x), over_minor)
+
+
+@over_minor
+@pytest.mark.parametrize(("dtype", "index", "kind"), VECTOR_KINDS)
+def test_dense_vector_kinds(dtype, index, kind, over_minor):
+    p = RICH.as_kind(index, kind)
+    v, x = (laid_out(values(n, dtype, seed=n), kind) for n in (p.nnz, p.shape[over_minor]))
+    check_dot(p, v, x, over_minor)
+
+
+@over_minor
+@pytest.mark.parametrize(("dtype", "index", "kind"), DENSE_KINDS)
+def test_dense_matrix_kinds(dtype, index, kind, over_minor):
+    p = RICH.as_kind(index, kind)
+    v, x = (laid_out(values(n, dtype, seed=1), kind) for n in (p.nnz, (p.shape[over_minor], 3)))
+    check_dot(p, v, x, over_minor)
+
+
+def test_integer_products_wrap_as_numpy_does():
+    p = pattern([[0, 1, 1], [1]], 2)
+    v, x = np.array([100, 100, 3, 7], "uint8"), np.array([3, 2], "uint8")
+    for over_minor in (True, False):
+        check_dot(p, v, x, over_minor)
+
+
+def test_large_integers_stay_exact():
+    p = pattern([[0, 1]], 2)
+    check_dot(p, np.array([2**53 + 1, 3]), np.array([1, 2**40 + 1]), over_minor=True)
+
+
+@pytest.mark.parametrize("name", ["unsorted duplicates", "no rows", "no columns", "nothing stored"])
+@pytest.mark.parametrize("excess", [-1, 1])
+def test_inner_sizes_must_agree(name, excess):
+    p = PATTERNS[name]
+    v = np.ones(p.nnz)
+    wrong_minor, wrong_major = ((size + excess) % 20 for size in (p.n_minor, p.n_major))
+    with pytest.raises(ValueError, match="inner sizes"):
+        matmul.gather_vector(v, *p.arrays, np.ones(wrong_minor), p.n_minor)
+    with pytest.raises(ValueError, match="inner sizes"):
+        matmul.gather_matrix(v, *p.arrays, np.ones((wrong_minor, 3)), p.n_minor)
+    with pytest.raises(ValueError, match="inner sizes"):
+        matmul.scatter_vector(v, *p.arrays, np.ones(wrong_major), p.n_minor)
+    with pytest.raises(ValueError, match="inner sizes"):
+        matmul.scatter_matrix(v, *p.arrays, np.ones((wrong_major, 3)), p.n_minor)
+
+
+def check_sddmm(p, a, b):
+    with np.errstate(invalid="ignore"):
+        expected = [
+            sum((x * y for x, y in zip(a[r], b[c], strict=True)), a.dtype.type(0)) for r, c, _ in p.entries
+        ]
+    assert_same(call(matmul.sddmm, *p.arrays, a, b, p.n_minor), expected, a.dtype)
+
+
+@every_pattern
+def test_sddmm(p):
+    for width in WIDTHS:
+        a, b = (values((n, width), "float64", seed) for seed, n in enumerate(p.shape))
+        check_sddmm(p, a, b)
+        check_sddmm(p, with_nonfinite(a), b)
+        check_sddmm(p, a, with_nonfinite(b))
+
+
+@pytest.mark.parametrize(("dtype", "index", "kind"), DENSE_KINDS)
+def test_sddmm_kinds(dtype, index, kind):
+    p = RICH.as_kind(index, kind)
+    check_sddmm(p, *(laid_out(values((n, 3), dtype, seed), kind) for seed, n in enumerate(p.shape)))
+
+
+def test_sddmm_of_a_row_major_and_a_column_major_matrix():
+    a, b = (values((n, 3), "float64", seed) for seed, n in enumerate(RICH.shape))
+    check_sddmm(RICH, a, laid_out(b, "F"))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((4, 3), (7, 3)),
+        ((6, 3), (7, 3)),
+        ((5, 3), (6, 3)),
+        ((5, 3), (8, 3)),
+        ((5, 3), (7, 2)),
+        ((5, 0), (7, 3)),
+    ],
+)
+def test_sddmm_needs_shapes_that_fit(a, b):
+    with pytest.raises(ValueError, match="shapes"):
+        matmul.sddmm(*RICH.arrays, np.ones(a), np.ones(b), RICH.n_minor)
+
+
+def check_product(a, u, b, v):
+    found = call(matmul.product_pattern, *a.arrays, *b.arrays, a.n_minor, b.n_minor)
+    rows = [sorted({c for i in row for c in b.rows[i]}) for row in a.rows]
+    expected = pattern(rows, b.n_minor, a.indices.dtype)
+    assert_pattern(found, expected)
+    out = call(matmul.product_values, u, *a.arrays, v, *b.arrays, *found, b.n_minor)
+    total = dict.fromkeys(((r, c) for r, c, _ in expected.entries), u.dtype.type(0))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for r, i, k in a.entries:
+            for m in range(b.indptr[i], b.indptr[i + 1]):
+                total[r, int(b.indices[m])] += u[k] * v[m]
+    assert_same(out, list(total.values()), u.dtype)
+
+
+@every_pattern
+def test_sparse_product(p):
+    for n_minor in (0, 1, 6):
+        b = random_pattern((p.n_minor, n_minor), seed=12)
+        u, v = values(p.nnz, "float64"), values(b.nnz, "float64", seed=1)
+        check_product(p, u, b, v)
+        check_product(p, with_nonfinite(u), b, v)
+        check_product(p, u, b, with_nonfinite(v))
+        check_product(p.canonical(), u[: p.canonical().nnz], b.canonical(), v[: b.canonical().nnz])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "index", "kind"),
+    [
+        ("float32", "int64", "read-only"),
+        ("complex64", "int32", "strided"),
+        ("uint8", "int32", "C"),
+    ],
+)
+def test_sparse_product_kinds(dtype, index, kind):
+    a, b = RICH.as_kind(index, kind), random_pattern((7, 6), seed=13).as_kind(index, kind)
+    check_product(a, *(laid_out(values(a.nnz, dtype), kind), b, laid_out(values(b.nnz, dtype, seed=1), kind)))
+
+
+def test_sparse_product_keeps_sums_that_cancel():
+    a, b = pattern([[0, 1]], 2), pattern([[0], [0]], 1)
+    check_product(a, np.array([1.0, -1.0]), b, np.array([2.0, 2.0]))
+
+
+@pytest.mark.parametrize("n_inner", [6, 8, 0])
+def test_sparse_product_inner_sizes_must_agree(n_inner):
+    b = random_pattern((7, 4), seed=14)
+    with pytest.raises(ValueError, match="inner sizes"):
+        matmul.product_pattern(*RICH.arrays, *b.arrays, n_inner, 4)
+
+
+def test_sparse_product_refuses_more_entries_than_its_indices_count():
+    def square(n, repeats):
+        return matmul.product_pattern(
+            *pattern([[0]] * repeats, 1, "int8").arrays, *pattern([range(n)], n, "int8").arrays, 1, n
+        )
+
+    assert_pattern(square(127, 1), pattern([range(127)], 127, "int8"))
+    for n, repeats in ((64, 2), (64, 4)):  # 128 wraps to -128, 256 to 0
+        with pytest.raises(ValueError, match="index_dtype"):
+            square(n, repeats)
+
+
+def test_a_long_row_whose_least_index_comes_last_is_not_quadratic():
+    n = 400_000
+    a, b = pattern([[0, 1]], 2), pattern([range(1, n), [0]], n)
+    matmul.product_pattern(*RICH.arrays, *random_pattern((7, 4), seed=14).arrays, 7, 4)  # compiled beforehand
+    start = time.perf_counter()
+    found = matmul.product_pattern(*a.arrays, *b.arrays, 2, n)
+    assert time.perf_counter() - start < 3  # a plain quicksort takes 12 s
+    assert_pattern(found, pattern([range(n)], n))
