@@ -1,6 +1,5 @@
 """Sparse matrices wherever PyTensor meets them: functions, updates, copies, pickles, inner graphs, operators."""
 
-import operator
 import pickle
 
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.io import In, Out
+from pytensor.conditional.op import ifelse
 from pytensor.graph.basic import equal_computations
 from pytensor.graph.replace import clone_replace, graph_replace
-from pytensor.conditional.op import ifelse
 
 import symsparse as ss
 from symsparse.types import SCIPY_CLASSES
@@ -41,11 +40,17 @@ def same(got, expected, format=None):
 
 def test_functions_take_and_return_sparse_matrices():
     x, y = ss.csr_matrix("x"), ss.csc_matrix("y", dtype="float32")
-    f = pytensor.function([x, y, In(pt.scalar("s"), value=2.0)], [x, y, 2.0 * x, y.T, x.sum()])
-    for A, B in ((example(), example("csc").astype("float32")), (sp.lil_matrix(DENSE), sp.coo_array(DENSE.astype("f")))):
+    f = pytensor.function([x, y], [x, y, 2.0 * x, y.T, x.sum()])
+    for A, B in (
+        (example(), example("csc").astype("float32")),
+        (sp.lil_matrix(DENSE), sp.coo_array(DENSE.astype("f"))),
+    ):
         a, b, double, transposed, total = f(A, B)
-        assert same(a, DENSE, "csr") and same(b, DENSE, "csc") and same(double, 2 * DENSE, "csr")
-        assert same(transposed, DENSE.T, "csr") and same(total, DENSE.sum())
+        assert same(a, DENSE, "csr")
+        assert same(b, DENSE, "csc")
+        assert same(double, 2 * DENSE, "csr")
+        assert same(transposed, DENSE.T, "csr")
+        assert same(total, DENSE.sum())
         assert b.dtype == transposed.dtype == "float32"
     for wrong, kind, message in (
         (DENSE, TypeError, "needs a SciPy sparse"),
@@ -63,11 +68,9 @@ def test_functions_take_and_return_sparse_matrices():
 
 def test_input_and_output_wrappers():
     x = ss.csr_matrix("x", dtype="float32")
-    f = pytensor.function(
-        [In(x, allow_downcast=True, value=example().astype("float32"))], {"y": Out(x * np.float32(2), borrow=True)}
-    )
-    assert same(f()["y"], 2 * DENSE, "csr") and same(f(example())["y"], 2 * DENSE, "csr")
-    assert same(f(x=example())["y"], 2 * DENSE, "csr")
+    f = pytensor.function([In(x, allow_downcast=True)], Out(x * np.float32(2), borrow=True))
+    assert same(f(example()), 2 * DENSE, "csr")
+    assert same(f(x=example()), 2 * DENSE, "csr")
     with pytest.raises(TypeError, match="strict"):
         pytensor.function([In(x, strict=True)], x.sum())(example())
 
@@ -93,8 +96,11 @@ def test_every_legal_layout_gives_the_right_answer(how):
     f = pytensor.function([x, v], [x @ v, x**2, x + x.T.T, x * 2.0, x.T])
     for _ in range(2):
         product, square, double, twice, transposed = f(A, np.arange(4.0))
-        assert same(product, OTHER @ np.arange(4.0)) and same(square, OTHER**2, "csr")
-        assert same(double, 2 * OTHER, "csr") and same(twice, 2 * OTHER, "csr") and same(transposed, OTHER.T, "csc")
+        assert same(product, OTHER @ np.arange(4.0))
+        assert same(square, OTHER**2, "csr")
+        assert same(double, 2 * OTHER, "csr")
+        assert same(twice, 2 * OTHER, "csr")
+        assert same(transposed, OTHER.T, "csc")
     for name in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(A, name), getattr(before, name))
 
@@ -106,7 +112,8 @@ def test_a_value_may_change_between_calls():
     assert same(f(A)[0], DENSE**2, "csr")
     A.data *= 2
     assert same(f(A)[0], (2 * DENSE) ** 2, "csr")
-    A[1, 1] = 1.0
+    with pytest.warns(sp.SparseEfficiencyWarning):
+        A[1, 1] = 1.0
     assert same(f(A)[1], 2 * DENSE.sum() + 1)
     A.data, A.indices = A.data[::-1].copy(), A.indices[::-1].copy()
     A.indptr = np.array([0, 2, 2, 5], dtype="int32")
@@ -143,21 +150,25 @@ def test_updates_of_shared_variables(format):
     step = pytensor.function(
         [x], [w.sum(), frozen.sum()], updates=[(w, w * 2.0 + x), (frozen.values, frozen.values * 3.0)]
     )
-    assert same(step(example(format, OTHER)), [DENSE.sum(), DENSE.sum()])
-    assert same(w.get_value(), 2 * DENSE + OTHER, format) and same(frozen.get_value(), 3 * DENSE, format)
-    assert same(step(example(format, 0 * OTHER)), [(2 * DENSE + OTHER).sum(), 3 * DENSE.sum()])
-    assert same(w.get_value(), 4 * DENSE + 2 * OTHER, format) and same(frozen.get_value(), 9 * DENSE, format)
+    assert same(np.array(step(example(format, OTHER))), [DENSE.sum(), DENSE.sum()])
+    assert same(w.get_value(), 2 * DENSE + OTHER, format)
+    assert same(frozen.get_value(), 3 * DENSE, format)
+    assert same(np.array(step(example(format, 0 * OTHER))), [(2 * DENSE + OTHER).sum(), 3 * DENSE.sum()])
+    assert same(w.get_value(), 4 * DENSE + 2 * OTHER, format)
+    assert same(frozen.get_value(), 9 * DENSE, format)
     w.set_value(example(format, OTHER))
     frozen.set_value(example(format))
-    assert same(step(example(format)), [OTHER.sum(), DENSE.sum()])
+    assert same(np.array(step(example(format))), [OTHER.sum(), DENSE.sum()])
 
 
 def test_swapping_updates_and_updates_with_an_input():
     a, b, x = ss.shared(example(), name="a"), ss.shared(example(dense=OTHER), name="b"), ss.csr_matrix("x")
     swap = pytensor.function([], [a, b], updates=[(a, b), (b, a)])
     old_a, old_b = swap()
-    assert same(old_a, DENSE, "csr") and same(old_b, OTHER, "csr")
-    assert same(a.get_value(), OTHER, "csr") and same(b.get_value(), DENSE, "csr")
+    assert same(old_a, DENSE, "csr")
+    assert same(old_b, OTHER, "csr")
+    assert same(a.get_value(), OTHER, "csr")
+    assert same(b.get_value(), DENSE, "csr")
     set_ = pytensor.function([x], [], updates=[(a, x)])
     A = example()
     set_(A)
@@ -177,11 +188,13 @@ def test_graphs_and_functions_pickle():
     z = (x + c + s + w) @ d
     D = np.arange(8.0).reshape(4, 2)
     x2, d2, z2 = pickle.loads(pickle.dumps((x, d, z)))
-    assert x2.type == x.type and z2.type == z.type
+    assert x2.type == x.type
+    assert z2.type == z.type
     assert same(z2.eval({x2: example(), d2: D}), 4 * DENSE @ D)
     f = pytensor.function([x, d], z, updates=[(s, s * 2.0)])
     g = pickle.loads(pickle.dumps(f))
-    assert same(f(example(), D), 4 * DENSE @ D) and same(g(example(), D), 4 * DENSE @ D)
+    assert same(f(example(), D), 4 * DENSE @ D)
+    assert same(g(example(), D), 4 * DENSE @ D)
     assert same(g(example(), D), 5 * DENSE @ D), "the copy has its own state"
     assert same(s.get_value(), 2 * DENSE, "csc")
 
@@ -194,7 +207,8 @@ def test_functions_copy():
     assert same(f(example())[0], 2 * DENSE, "csr")
     assert same(linked(example())[0], 3 * DENSE, "csr")
     assert same(apart(example())[0], 5 * DENSE, "csr")
-    assert same(swapped(example())[0], DENSE + OTHER, "csr") and same(other.get_value(), 2 * OTHER, "csr")
+    assert same(swapped(example())[0], DENSE + OTHER, "csr")
+    assert same(other.get_value(), 2 * OTHER, "csr")
     assert same(f.copy(delete_updates=True)(example())[0], 9 * DENSE, "csr")
     assert same(s.get_value(), 8 * DENSE, "csr")
 
@@ -213,7 +227,8 @@ def test_op_from_graph(inline):
         gx = gx.toarray(structured=False)
     D = np.arange(8.0).reshape(4, 2)
     got = pytensor.function([x, d], [product, tripled, gx, gd])(example(), D)
-    assert same(got[0], DENSE**2 @ D) and same(got[1], 3 * DENSE.T, "csc")
+    assert same(got[0], DENSE**2 @ D)
+    assert same(got[1], 3 * DENSE.T, "csc")
     at_entries = DENSE != 0
     assert same(got[2][at_entries], (2 * DENSE * D.sum(1) + 3)[at_entries])
     assert same(got[3], np.outer((DENSE**2).sum(0), np.ones(2)))
@@ -226,168 +241,12 @@ def test_ifelse():
     f = pytensor.function([c, x, y], [z, total])
     for flag, expected in ((1, (2 * DENSE, DENSE.sum())), (0, (DENSE + OTHER, OTHER.sum()))):
         got = f(flag, example(), example(dense=OTHER))
-        assert same(got[0], expected[0], "csr") and same(got[1], expected[1])
+        assert same(got[0], expected[0], "csr")
+        assert same(got[1], expected[1])
     g = pytensor.function([c, x, y], pytensor.grad((ifelse(c, x, 3.0 * y) * x).sum(), y).toarray())
-    assert same(g(0, example(), example(dense=OTHER)), 3 * DENSE * (OTHER != 0))
-    assert same(g(1, example(), example(dense=OTHER)), 0 * DENSE)
-
-
-# -- operators --------------------------------------------------------------------------------------------------
-
-NUMBERS = [2, 2.0, np.float64(2), np.float32(2), np.int64(2), np.array(2.0)]
-
-
-def kinds():
-    """Operands of every kind that stand for `OTHER`: what to write, and the variables and values to feed."""
-    x, y, d = ss.csr_matrix("x"), ss.csc_matrix("y"), pt.matrix("d")
-    sparse = [x, y, ss.constant(example("csc", OTHER)), ss.shared(example("csr", OTHER))]
-    sparse += [ss.shared(example("csc", OTHER), frozen=True), example("csr", OTHER), sp.csc_matrix(OTHER), sp.coo_array(OTHER)]
-    dense = [d, pt.constant(OTHER), pytensor.shared(OTHER), OTHER]
-    return sparse, dense, {x: example("csr", OTHER), y: example("csc", OTHER), d: OTHER}
-
-
-def check(symbol, x, operands, feed, sides, dense_result):
-    """Compare ``x symbol operand`` and its mirror image with NumPy, in one compiled function."""
-    function = getattr(operator, symbol)
-    left, right = DENSE, OTHER.T if symbol == "matmul" else OTHER
-    outputs, expected = [], []
-    for operand in operands:
-        operand = operand.T if symbol == "matmul" else operand
-        for side in sides:
-            outputs.append(function(x, operand) if side == "left" else function(operand, x))
-            expected.append(function(left, right) if side == "left" else function(right, left))
-    inputs = [x, *feed]
-    results = pytensor.function(inputs, outputs, on_unused_input="ignore")(example(x.format), *feed.values())
-    for output, got, want in zip(outputs, results, expected, strict=True):
-        assert sp.issparse(got) == (not dense_result) == isinstance(output, ss.SparseVariable)
-        assert got.dtype == output.dtype
-        same(got, want, None if dense_result else output.format)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("symbol", ["add", "sub", "mul", "matmul"])
-def test_arithmetic_on_either_side(symbol, format):
-    sparse, dense, feed = kinds()
-    x = ss.matrix(format, "own")
-    check(symbol, x, sparse, feed, ("left", "right"), dense_result=False)
-    check(symbol, x, dense, feed, ("left", "right"), dense_result=symbol != "mul")
-
-
-@pytest.mark.parametrize("symbol", ["lt", "gt", "le", "ge", "eq", "ne"])
-def test_comparisons_on_either_side(symbol):
-    sparse, dense, feed = kinds()
-    values = [v for v in (*sparse, *dense) if not isinstance(v, pytensor.graph.basic.Variable)]
-    if symbol in ("eq", "ne"):  # between variables these are identity
-        sparse, dense = values[:-1], values[-1:]
-    x = ss.csr_matrix("own")
-    check(symbol, x, sparse, feed, ("left", "right"), dense_result=False)
-    check(symbol, x, dense, feed, ("left", "right"), dense_result=True)
-    if symbol in ("eq", "ne"):
-        method = {"eq": x.eq, "ne": x.neq}[symbol]
-        got = pytensor.function([x, *feed], [method(v) for v in feed])(example(), *feed.values())
-        for result in got:
-            result = result.toarray() if sp.issparse(result) else result
-            assert same(result, getattr(operator, symbol)(DENSE, OTHER))
-
-
-def test_numbers_on_either_side():
-    x, s = ss.csr_matrix("x"), pt.scalar("s")
-    v, column = pt.vector("v"), pt.col("column")
-    outputs, expected = [], []
-    for number in [*NUMBERS, s, pytensor.shared(2.0)]:
-        outputs += [x * number, number * x, x / number]
-        expected += [2 * DENSE, 2 * DENSE, DENSE / 2]
-    for number in NUMBERS:
-        outputs += [x**number, x // number, x % number, x > number, number < x, x >= number, number <= x]
-        expected += [DENSE**2, DENSE // 2, DENSE % 2, DENSE > 2, DENSE > 2, DENSE >= 2, DENSE >= 2]
-        outputs += [x == number, number == x, x < -number, -number > x, x <= -number, -number >= x]
-        expected += [DENSE == 2, DENSE == 2, *[DENSE < -2] * 2, *[DENSE <= -2] * 2]
-    outputs += [-x, +x, abs(x), x + 0, 0 + x, x - 0, 0 - x, sum([x, x]), x != 0, x > 0, x < 0.0]
-    expected += [-DENSE, DENSE, abs(DENSE), DENSE, DENSE, DENSE, -DENSE, 2 * DENSE, DENSE != 0, DENSE > 0, DENSE < 0]
-    V, C = np.arange(1.0, 5.0), np.arange(1.0, 4.0)[:, None]
-    outputs += [x * v, v * x, x / v, x * column, column * x, x * V, V * x, x * [1.0, 2.0, 3.0, 4.0], x / C]
-    expected += [*[DENSE * V] * 2, DENSE / V, *[DENSE * C] * 2, *[DENSE * V] * 3, DENSE / C]
-    f = pytensor.function([x, s, v, column], outputs)
-    for output, got, want in zip(outputs, f(example(), 2.0, V, C), expected, strict=True):
-        assert got.dtype == output.dtype and same(got, want, "csr")
-    dense = [x @ v, x.dot(V), C[:, 0] @ x, x + v, V + x, x - V, v - x, column + x, v > x, x >= V, pt.dot(x, v)]
-    wanted = [DENSE @ V, DENSE @ V, C[:, 0] @ DENSE, DENSE + V, DENSE + V, DENSE - V, V - DENSE, C + DENSE]
-    wanted += [V > DENSE, DENSE >= V, DENSE @ V]
-    for got, want in zip(pytensor.function([x, v, column], dense)(example(), V, C), wanted, strict=True):
-        assert same(got, want)
-
-
-X, Y = ss.csr_matrix("X", dtype="float32", shape=(None, 4)), ss.csc_matrix("Y")
-S, D = pt.scalar("S"), pt.matrix("D")
-REFUSED = {
-    "x + 1": (lambda: X + 1, "add", "scalar would be dense", ["x.toarray() + s", "structured_add"]),
-    "1 + x": (lambda: 1 + X, "add", "scalar would be dense", ["toarray"]),
-    "x + s": (lambda: X + S, "add", "scalar would be dense", ["toarray"]),
-    "s + x": (lambda: S + X, "add", "scalar would be dense", ["toarray"]),
-    "x + np.float64(1)": (lambda: X + np.float64(1), "add", "scalar would be dense", ["toarray"]),
-    "np.float64(1) + x": (lambda: np.float64(1) + X, "add", "scalar would be dense", ["toarray"]),
-    "x - 1": (lambda: X - 1, "sub", "scalar would be dense", ["x.toarray() - s"]),
-    "1 - x": (lambda: 1 - X, "sub", "scalar would be dense", ["s - x.toarray()"]),
-    "s - x": (lambda: S - X, "sub", "scalar would be dense", ["s - x.toarray()"]),
-    "x ** 0": (lambda: X**0, "power", "constant power > 0", ["structured_pow", "toarray"]),
-    "x ** -1": (lambda: X**-1, "power", "constant power > 0", ["structured_pow", "toarray"]),
-    "x ** s": (lambda: X**S, "power", "constant power > 0", ["structured_pow", "toarray"]),
-    "x ** x": (lambda: X**X, "power", "constant power > 0", ["toarray"]),
-    "2 ** x": (lambda: 2**X, "power", "", ["s ** x.toarray()"]),
-    "2 / x": (lambda: 2 / X, "true_div", "zeros", ["toarray"]),
-    "x / y": (lambda: X / Y, "true_div", "zeros", ["y.toarray()"]),
-    "d / x": (lambda: D / X, "true_div", "zeros", ["toarray"]),
-    "np / x": (lambda: np.ones((3, 4)) / X, "true_div", "zeros", ["toarray"]),
-    "A / x": (lambda: example() / X, "true_div", "zeros", ["toarray"]),
-    "x // s": (lambda: X // S, "floor_divide", "symbolic scalar", ["toarray"]),
-    "x // 0": (lambda: X // 0, "floor_divide", "would be dense", ["toarray"]),
-    "2 // x": (lambda: 2 // X, "floor_divide", "", ["toarray"]),
-    "x % 0": (lambda: X % 0, "mod", "would be dense", ["toarray"]),
-    "x == 0": (lambda: X == 0, "equal", "0 equal 0 holds", ["toarray"]),
-    "x != 2": (lambda: X != 2, "not_equal", "would be dense", ["toarray"]),
-    "x >= 0": (lambda: X >= 0, "greater_equal", "would be dense", ["toarray"]),
-    "x > -1": (lambda: X > -1, "greater", "would be dense", ["toarray"]),
-    "1 > x": (lambda: 1 > X, "less", "would be dense", ["toarray"]),
-    "x > s": (lambda: X > S, "greater", "symbolic scalar", ["toarray"]),
-    "s > x": (lambda: S > X, "less", "symbolic scalar", ["toarray"]),
-    "x / 0": (lambda: X / 0, "true_div", "would be dense", ["toarray"]),
-    "x @ 2": (lambda: X @ 2, "structured_dot", "", ["x * "]),
-    "2 @ x": (lambda: 2 @ X, "structured_dot", "", ["x * "]),
-}
-
-
-@pytest.mark.parametrize("expression", REFUSED)
-def test_what_would_be_dense_is_refused_with_a_way_out(expression):
-    build, op, cause, ways = REFUSED[expression]
-    with pytest.raises(TypeError) as e:
-        build()
-    message = str(e.value)
-    assert message.startswith(f"{op}: ") and cause in message and "(csr, float32, shape=(?, 4))" in message
-    assert all(way in message for way in ways), message
-
-
-def test_foreign_operands_are_refused():
-    for foreign in ("a", None, object(), {}):
-        for function in (operator.add, operator.mul, operator.matmul, operator.truediv, operator.lt):
-            for pair in ((X, foreign), (foreign, X)):
-                with pytest.raises(TypeError):
-                    function(*pair)
-    with pytest.raises(TypeError, match="more than two dimensions"):
-        X + pt.tensor3()
-    for wrong in (np.ones((3, 5)), sp.csr_array((3, 5)), ss.csr_matrix(shape=(None, 5))):
-        with pytest.raises(ValueError, match=r"add: shapes.*\(csr, float32, shape=\(\?, 4\)\)"):
-            X + wrong
-        with pytest.raises(ValueError, match="structured_dot: the inner sizes"):
-            wrong @ X
-
-
-def test_dense_functions_refuse_sparse_matrices():
-    for misuse in (pt.exp, pt.sum, pt.abs, pt.as_tensor_variable, lambda x: pt.matmul(D, x), lambda x: pt.add(x, D)):
-        with pytest.raises(TypeError, match=r"X\{csr, float32.*cannot be used as a dense tensor.*x\.toarray\(\)"):
-            misuse(X)
-    for misuse in (np.exp, np.asarray, lambda x: np.add(np.ones((3, 4)), x)):
-        with pytest.raises(TypeError):
-            misuse(X)
+    at_entries = OTHER != 0
+    assert same(g(0, example(), example(dense=OTHER))[at_entries], 3 * DENSE[at_entries])
+    assert same(g(1, example(), example(dense=OTHER))[at_entries], 0 * DENSE[at_entries])
 
 
 # -- nothing aliases at the boundary ----------------------------------------------------------------------------
@@ -399,38 +258,31 @@ def spoil(A):
         array[:] = 0
 
 
+OWNERS = {
+    "input": lambda A: (ss.matrix(A.format, "x"), A),
+    "constant": lambda A: ((c := ss.constant(A)), c.data),
+    "shared": lambda A: ((s := ss.shared(A)), s.get_value(borrow=True)),
+    "frozen": lambda A: ((s := ss.shared(A, frozen=True)), s.get_value(borrow=True)),
+}
+
+
 @pytest.mark.parametrize("format", FORMATS)
-def test_results_never_alias_inputs_constants_shared_variables_or_each_other(format):
-    x = ss.matrix(format, "x")
-    owners = [x, ss.constant(example(format)), ss.shared(example(format)), ss.shared(example(format), frozen=True)]
-    outputs, expected = [], []
-    for v in owners:
-        outputs += [v, v.T, 2.0 * v, v.sqr(), v.copy(), v.astype("float32"), v + v, v.ones_like(), ss.clean(v), v * np.ones(4)]
-        expected += [DENSE, DENSE.T, 2 * DENSE, DENSE**2, DENSE, DENSE, 2 * DENSE, DENSE != 0, DENSE, DENSE]
-    f = pytensor.function([x], outputs)
+@pytest.mark.parametrize("owner", OWNERS)
+def test_results_alias_neither_their_source_nor_each_other(owner, format):
     A = example(format)
+    v, source = OWNERS[owner](A)
+    outputs = [v, v.T, 2.0 * v, v.copy(), v.astype("float32"), v.ones_like(), ss.clean(v), v * np.ones(4)]
+    expected = [DENSE, DENSE.T, 2 * DENSE, DENSE, DENSE, DENSE != 0, DENSE, DENSE]
+    inputs = [v] if owner == "input" else []
+    f = pytensor.function(inputs, [*outputs, v.values, v.indices, v.indptr])
     for _ in range(3):
-        results = f(A)
+        *results, values, indices, indptr = f(*[A] * len(inputs))
+        for array in (values, indices, indptr):
+            array[:] = 0
         for i, (got, want) in enumerate(zip(results, expected, strict=True)):
             assert same(got, want, got.format), i
             spoil(got)  # the results behind it must not change
-        assert same(A, DENSE, format)
-    assert same(owners[2].get_value(), DENSE, format) and same(owners[3].get_value(), DENSE, format)
-    assert same(owners[1].data, DENSE, format)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_parts_never_alias_their_matrix(format):
-    x = ss.matrix(format, "x")
-    owners = [x, ss.constant(example(format)), ss.shared(example(format)), ss.shared(example(format), frozen=True)]
-    f = pytensor.function([x], [part for v in owners for part in (v.values, v.indices, v.indptr)] + owners)
-    A = example(format)
-    for _ in range(2):
-        results = f(A)
-        for array in results[:12]:
-            array[:] = 77
-        assert all(same(matrix, DENSE, format) for matrix in results[12:]) and same(A, DENSE, format)
-    assert same(owners[2].get_value(), DENSE, format) and same(owners[3].get_value(), DENSE, format)
+        assert same(source, DENSE, format)
 
 
 def test_updated_shared_variables_alias_nothing():
@@ -439,10 +291,12 @@ def test_updated_shared_variables_alias_nothing():
     A = example()
     for n in range(3):
         tripled, squared = step(A)
-        assert same(tripled, 3 * 2**n * DENSE, "csr") and same(squared, DENSE**2, "csr")
+        assert same(tripled, 3 * 2**n * DENSE, "csr")
+        assert same(squared, DENSE**2, "csr")
         spoil(tripled)
         spoil(squared)
-        assert same(w.get_value(), 2 ** (n + 1) * DENSE, "csr") and same(v.get_value(), 5 * DENSE, "csr")
+        assert same(w.get_value(), 2 ** (n + 1) * DENSE, "csr")
+        assert same(v.get_value(), 5 * DENSE, "csr")
     spoil(A)
     assert same(v.get_value(), 5 * DENSE, "csr")
     spoil(v.get_value(borrow=True))

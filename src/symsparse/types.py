@@ -189,12 +189,13 @@ class SparseTensorType(Type, HasDataType, HasShape):
         data, indices, indptr = value.data, value.indices, value.indptr
         shape = tuple(map(int, value.shape))
         for array, what in ((data, "values"), (indices, "indices"), (indptr, "indptr")):
+            cause = None
             if not isinstance(array, np.ndarray) or array.ndim != 1:
-                raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {what} is not a vector.")
-            if array is not data and array.dtype.kind not in "iu":
-                raise ValueError(
-                    f"Malformed {self.format} matrix of shape {shape}: {what} has dtype {array.dtype}, not an integer's."
-                )
+                cause = f"{what} is not a vector"
+            elif what != "values" and array.dtype.kind not in "iu":
+                cause = f"{what} has dtype {array.dtype} instead of an integer one"
+            if cause is not None:
+                raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {cause}.")
         if len(indptr) and indptr[-1] < min(len(data), len(indices)):  # SciPy allows slack behind the last entry
             data, indices = data[: indptr[-1]], indices[: indptr[-1]]
         check_pattern(self.format, len(data), indices, indptr, shape)

@@ -6,9 +6,15 @@ import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
 
+from pytensor.compile.mode import OPT_FAST_RUN, Mode
+from pytensor.link.basic import PerformLinker
+
 import symsparse as ss
 from symsparse.testing import random_sparse
 from tests.ops.table import Matrix
+
+# Lowered and rewritten, but run node by node in Python: the kernels without the compilation of a graph.
+lowered_mode = Mode(PerformLinker(), OPT_FAST_RUN).excluding("fusion")
 
 # name: (sizes of m, n, k; how the sparse operands are stored)
 VARIANTS = {

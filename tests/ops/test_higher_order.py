@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import symsparse as ss
 from symsparse.ops.base import is_sparse
-from tests.ops.generate import values
+from tests.ops.generate import lowered_mode, values
 from tests.ops.table import CASES
 from tests.ops.test_table import dense_form, formats_of
 
@@ -40,9 +40,13 @@ def moved(start, directions, h):
     return [a + h * d for a, d in zip(start, directions, strict=True)]
 
 
-@pytest.mark.parametrize("format", ["csr", pytest.param("csc", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("format", "mode"),
+    [("csr", lowered_mode), ("csc", lowered_mode), pytest.param("csc", None, marks=pytest.mark.slow)],
+    ids=["csr-lowered", "csc-lowered", "csc-numba"],
+)
 @pytest.mark.parametrize("case", SMOOTH, ids=[case.name for case in SMOOTH])
-def test_second_order_and_forward_mode(case, format):
+def test_second_order_and_forward_mode(case, format, mode):
     formats = formats_of(case, format, mixed=True)
     point = values(case, formats, "plain")
     leaves, operands, start = leaves_and_operands(case, point, formats)
@@ -53,9 +57,9 @@ def test_second_order_and_forward_mode(case, format):
 
     dense = dense_form(out)
     loss = (dense**2 * (1 + pt.arange(dense.size).reshape(dense.shape))).sum()
-    grads = pytensor.grad(loss, leaves, disconnected_inputs="ignore")
+    grads = [dense_form(g) for g in pytensor.grad(loss, leaves, disconnected_inputs="ignore")]
     along = sum((g * t).sum() for g, t in zip(grads, tangents, strict=True))
-    seconds = pytensor.grad(along, leaves, disconnected_inputs="ignore")
+    seconds = [dense_form(g) for g in pytensor.grad(along, leaves, disconnected_inputs="ignore")]
     forward = pytensor.gradient.pushforward(
         out if not is_sparse(out) else dense,
         leaves,
@@ -64,7 +68,7 @@ def test_second_order_and_forward_mode(case, format):
         return_disconnected="zero",
         disconnected_outputs="ignore",
     )
-    function = pytensor.function(leaves, [dense, forward, *grads, *seconds], on_unused_input="ignore")
+    function = pytensor.function(leaves, [dense, forward, *grads, *seconds], mode=mode, on_unused_input="ignore")
 
     h = 1e-5
     here, ahead, behind = (function(*moved(start, directions, s)) for s in (0, h, -h))

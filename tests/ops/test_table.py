@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import symsparse as ss
 from symsparse.ops.base import canonical, is_sparse
 from symsparse.testing import assert_same_matrix, assert_well_formed, random_sparse, reference_mode
-from tests.ops.generate import VARIANTS, expected, finite_difference, other, symbolic, values
+from tests.ops.generate import VARIANTS, expected, finite_difference, lowered_mode, other, symbolic, values
 from tests.ops.table import CASES
 
 IDS = [case.name for case in CASES]
@@ -35,9 +35,16 @@ def gradients(case, inputs, out, weight, sparse_weight):
     return wrt, [pytensor.grad(loss, wrt, disconnected_inputs="ignore") for loss in losses]
 
 
-@pytest.mark.parametrize("format", ["csr", "csc"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"),
+    [("csr", None), ("csc", lowered_mode), pytest.param("csc", None, marks=SLOW)],
+    ids=["csr-numba", "csc-lowered", "csc-numba"],
+)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_forward_and_pullback(case, format):
+def test_forward_and_pullback(case, format, mode):
     formats = formats_of(case, format, mixed=format == "csc")
     inputs = symbolic(case, formats)
     out = case.build(*inputs)
@@ -47,7 +54,7 @@ def test_forward_and_pullback(case, format):
     wrt, grads = gradients(case, inputs, out, weight, sparse_weight) if case.gradient else ([], [])
     outputs = [out, *([] if is_sparse(out) else [out.shape]), *(g for gs in grads for g in gs)]
     arguments = [*inputs, *weights]
-    fast = pytensor.function(arguments, outputs, on_unused_input="ignore")
+    fast = pytensor.function(arguments, outputs, mode=mode, on_unused_input="ignore")
     slow = pytensor.function(arguments, outputs, mode=reference_mode, on_unused_input="ignore")
 
     for variant in VARIANTS:

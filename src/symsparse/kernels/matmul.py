@@ -94,6 +94,7 @@ def product_pattern(a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
     n = len(a_indptr) - 1
     seen = np.full(n_minor, -1, dtype=np.int64)
     indptr = np.zeros(n + 1, dtype=a_indptr.dtype)
+    free = np.zeros(n_minor + 1, dtype=np.int64)
     nnz = 0
     for r in range(n):
         for k in range(a_indptr[r], a_indptr[r + 1]):
@@ -102,28 +103,34 @@ def product_pattern(a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
                 c = b_indices[m]
                 if seen[c] != r:
                     seen[c] = r
+                    free[c + 1] += 1
                     nnz += 1
         indptr[r + 1] = nnz
     if indptr[n] != nnz:
         raise ValueError("dot: the product has too many entries for int32 indices; use index_dtype='int64'")
-    indices = np.empty(nnz, dtype=a_indices.dtype)
+    # Sorted by counting: the rows of each column come in order, and from them the columns of each row.
+    for c in range(n_minor):
+        free[c + 1] += free[c]
+    rows = np.empty(nnz, dtype=a_indices.dtype)
     seen[:] = -1
-    at = 0
     for r in range(n):
-        start = at
         for k in range(a_indptr[r], a_indptr[r + 1]):
             i = a_indices[k]
             for m in range(b_indptr[i], b_indptr[i + 1]):
                 c = b_indices[m]
                 if seen[c] != r:
                     seen[c] = r
-                    indices[at] = c
-                    at += 1
-        row = indices[start:at]
-        if len(row) < 100:
-            row.sort()  # the faster one, but quadratic on a rising row with its least element last
-        else:
-            row[:] = row[np.argsort(row, kind="mergesort")]
+                    rows[free[c]] = r
+                    free[c] += 1
+    indices = np.empty(nnz, dtype=a_indices.dtype)
+    row_free = indptr[:-1].copy()
+    k = 0
+    for c in range(n_minor):
+        while k < free[c]:
+            r = rows[k]
+            indices[row_free[r]] = c
+            row_free[r] += 1
+            k += 1
     return indices, indptr
 
 

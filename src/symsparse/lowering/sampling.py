@@ -101,8 +101,8 @@ def _sample(g, x):
             value = inputs[0]
             return _sample(value if value.type.ndim in (0, 2) else value[None, :], x)
         if isinstance(op, Elemwise):
-            return op(*(_sample(i if i.type.ndim else i, x) for i in inputs))
-        return sample_sparse(densified(g), x).values
+            return op(*(_sample(i, x) for i in inputs))
+        return sample_sparse(densified(g), by_major(x)).values
     return GatherDense()(g, *x.pattern, x.n_minor)
 
 
@@ -120,10 +120,14 @@ def _sample_transposed(g, x):
         if isinstance(op, Alloc):
             return _sample(inputs[0].T, x)
         if isinstance(op, Elemwise):
-            return op(*(_sample_transposed(i, x) if i.type.ndim == 2 else _sample(i, x) for i in inputs))
-        inner = densified(g).transposed()
-        return sample_sparse(inner._replace(format="csr"), x._replace(format="csr")).values
-    return GatherDense()(g.T, *x.pattern, x.n_minor)
+            return op(*(_sample_transposed(i, x) for i in inputs))
+        return sample_sparse(densified(g).transposed(), by_major(x)).values
+    return _sample(g.T, x)
+
+
+def by_major(x):
+    """`x` as a csr matrix of its major and minor axis: itself, or its transpose."""
+    return x if x.format == "csr" else x.transposed()
 
 
 def sddmm(x, a, b):

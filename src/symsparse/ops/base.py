@@ -187,7 +187,9 @@ def real_part(g):
     """The real part of a complex cotangent of a real variable."""
     if is_sparse(g):
         from symsparse.ops.csm import with_values
+        from symsparse.ops.layout import sum_duplicates
 
+        g = sum_duplicates(g)
         return with_values(g, pt.real(g.values))
     return pt.real(g)
 

@@ -106,10 +106,7 @@ class CSM(SparseOp):
 
     def cotangents(self, inputs, output, g):
         data, *pattern = inputs
-        if not is_sparse(g) or g.format != self.format:
-            # Brought onto the own pattern first: a cotangent may be dense or of the other format.
-            g = sampled(g, output)
-        return [csm_grad(data, *pattern, *csm_properties(g))]
+        return [csm_grad(data, *pattern, *csm_properties(_of_format(g, output)))]
 
 
 def _cast_index(part, dtype):
@@ -295,9 +292,18 @@ def with_values(x, values):
 
 def sampled_values(g, x):
     """Values of `g` at the entries of `x` as they are stored."""
-    if not is_sparse(g) or g.format != x.format:
-        g = sampled(g, x)
-    return csm_grad(*csm_properties(x), *csm_properties(g))
+    return csm_grad(*csm_properties(x), *csm_properties(_of_format(g, x)))
+
+
+def _of_format(g, x):
+    """The cotangent `g` of `x` as a canonical sparse matrix in x's format.
+
+    A cotangent may be dense or of the other format. And it must be canonical before its values are read: they are no
+    function of the matrix where a position is stored twice, so that a second derivative through them would be wrong.
+    """
+    from symsparse.ops.layout import sum_duplicates
+
+    return sum_duplicates(g) if is_sparse(g) and g.format == x.format else sampled(g, x)
 
 
 class OnesLike(SparseOp):

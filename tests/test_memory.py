@@ -1,0 +1,78 @@
+"""Never m x n: peak memory of compiled functions, measured in a process of their own."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+import numpy as np, pytensor, pytensor.tensor as pt, scipy.sparse as sp
+import symsparse as ss
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+def matrix(n, nnz):
+    rng = np.random.default_rng(0)
+    rows, cols = rng.integers(0, n, nnz), rng.integers(0, n, nnz)
+    a = sp.csr_array((rng.uniform(size=nnz), (rows, cols)), shape=(n, n))
+    a.sort_indices()
+    return a
+
+def run(inputs, outputs, small, large):
+    f = pytensor.function(inputs, outputs)
+    f(*small)  # compiles
+    before = peak()
+    results = f(*large)
+    arrays = [p for v in (*large, *results) for p in ((v.data, v.indices, v.indptr) if sp.issparse(v) else (v,))]
+    print(peak() - before, sum(np.asarray(p).nbytes for p in arrays))
+
+x, d, v = ss.csr_matrix("x", dtype="float64"), pt.matrix("d"), pt.vector("v")
+n, k = 60_000, 16
+small, large = matrix(50, 100), matrix(n, 400_000)
+dense = lambda n: np.ones((n, k))
+"""
+
+# One m x n float64 array would take 28.8 GB.
+CASES = {
+    "gradient_of_a_product": """
+        loss = ((x @ d) ** 2).sum()
+        run([x, d], [loss, *pytensor.grad(loss, [x, d])], (small, dense(50)), (large, dense(n)))
+    """,
+    "regular_gradient_wrt_values": """
+        loss = (ss.dot(ss.tanh(x), d) ** 2).sum()
+        run([x, d], [loss, pytensor.grad(loss, x)], (small, dense(50)), (large, dense(n)))
+    """,
+    "sums_and_scalings": """
+        y = ss.row_scale(ss.tanh(x), v)
+        loss = (y.sum(axis=0) * v).sum() + (y.sum(axis=1) ** 2).sum() + ss.sp_sum(y * v)
+        run([x, v], [loss, *pytensor.grad(loss, [x, v])], (small, np.ones(50)), (large, np.ones(n)))
+    """,
+    "sparse_arithmetic": """
+        y = (x + 2 * x.T.tocsr()) * x - ss.sp_ones_like(x)
+        run([x], [y, pytensor.grad(ss.sp_sum(y * x), x)], (small,), (large,))
+    """,
+    "sampled_product": """
+        z = ss.sampling_dot(d, d * 2, x)
+        loss = ss.sp_sum(z * z)
+        run([x, d], [loss, *pytensor.grad(loss, [x, d])], (small, dense(50)), (large, dense(n)))
+    """,
+    "second_order": """
+        loss = ((ss.tanh(x) @ d) ** 2).sum()
+        (g,) = pytensor.grad(loss, [d])
+        hvp = pytensor.grad((g * d).sum(), d)
+        run([x, d], [hvp], (small, dense(50)), (large, dense(n)))
+    """,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the peak resident size of a process")
+@pytest.mark.parametrize("case", CASES)
+def test_peak_memory_is_that_of_inputs_and_outputs(case):
+    program = PROGRAM + textwrap.dedent(CASES[case])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    grown, in_and_out = map(int, done.stdout.split()[-2:])
+    assert grown < 4 * in_and_out + 50e6, f"{grown / 1e6:.0f} MB for {in_and_out / 1e6:.0f} MB of inputs and outputs"
