@@ -75,4 +75,6 @@ def test_peak_memory_is_that_of_inputs_and_outputs(case):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     grown, in_and_out = map(int, done.stdout.split()[-2:])
-    assert grown < 4 * in_and_out + 50e6, f"{grown / 1e6:.0f} MB for {in_and_out / 1e6:.0f} MB of inputs and outputs"
+    assert grown < 4 * in_and_out + 50e6, (
+        f"{grown / 1e6:.0f} MB for {in_and_out / 1e6:.0f} MB of inputs and outputs"
+    )

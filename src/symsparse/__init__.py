@@ -6,7 +6,10 @@ Every public name is here; see `matrix`, `shared` and `structured_dot` first.
 from symsparse import backends, lowering, rewrites
 from symsparse._version import __version__
 from symsparse.ops import *
-from symsparse.ops import __all__ as _ops
+from symsparse.ops import (
+    __all__ as _ops,
+    inner_graphs,
+)
 from symsparse.types import (
     SparseTensorType,
     all_dtypes,

@@ -198,7 +198,9 @@ def assert_well_formed(value, type):
     """Fail unless a run-time value is exactly of a symbolic type: format, dtype, index dtype, shape, pattern."""
     assert value.__class__ is SCIPY_CLASSES[type.format], f"{value.__class__} is not the container of {type}"
     assert value.dtype == type.dtype, f"{value.dtype} values in {type}"
-    assert value.indices.dtype == value.indptr.dtype == type.index_dtype, f"{value.indices.dtype} indices in {type}"
+    assert value.indices.dtype == value.indptr.dtype == type.index_dtype, (
+        f"{value.indices.dtype} indices in {type}"
+    )
     assert type.admits(value.shape), f"shape {value.shape} in {type}"
     check_pattern(value.format, len(value.data), value.indices, value.indptr, value.shape)
 
@@ -223,8 +225,8 @@ def matrices(formats=tuple(sparse_formats), dtype="float64", max_size=6, element
     def draw_matrix(draw):
         format = draw(st.sampled_from(formats))
         n_major, n_minor = draw(st.integers(0, max_size)), draw(st.integers(0, max_size))
-        minor = st.integers(0, n_minor - 1) if n_minor else st.nothing()
-        slices = [draw(st.lists(minor, max_size=max_size)) for _ in range(n_major)]
+        minor = st.integers(0, max(n_minor - 1, 0))
+        slices = [draw(st.lists(minor, max_size=max_size if n_minor else 0)) for _ in range(n_major)]
         indices = np.array([i for s in slices for i in s], dtype="int32")
         indptr = np.cumsum([0, *map(len, slices)]).astype("int32")
         data = np.array([draw(values) for _ in indices], dtype=dtype)

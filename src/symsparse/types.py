@@ -114,7 +114,9 @@ class SparseTensorType(Type, HasDataType, HasShape):
         index_dtype = np.dtype(index_dtype).name
         if index_dtype not in index_dtypes:
             raise TypeError(f"Unsupported index dtype {index_dtype!r}; choose int32 or int64.")
-        shape = (None, None) if shape is None else tuple(None if n is None else operator.index(n) for n in shape)
+        shape = (
+            (None, None) if shape is None else tuple(None if n is None else operator.index(n) for n in shape)
+        )
         if len(shape) != 2 or any(n is not None and n < 0 for n in shape):
             raise ValueError(f"A sparse matrix has two dimensions of size >= 0, not shape={shape}.")
         if index_dtype == "int32" and any(n is not None and n > np.iinfo(np.int32).max for n in shape):
@@ -180,7 +182,9 @@ class SparseTensorType(Type, HasDataType, HasShape):
             lossless = value.dtype.name in all_dtypes and upcast(self.dtype, value.dtype.name) == self.dtype
             into_real = value.dtype.kind == "c" and self.dtype not in complex_dtypes
             if strict or into_real or not (lossless or allow_downcast):
-                way_out = "take their real part first" if into_real else "cast them or pass allow_downcast=True"
+                way_out = (
+                    "take their real part first" if into_real else "cast them or pass allow_downcast=True"
+                )
                 raise TypeError(
                     f"{self} cannot hold {value.dtype} values"
                     + (" when strict=True." if strict else f" without loss; {way_out}.")
@@ -196,7 +200,8 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 cause = f"{what} has dtype {array.dtype} instead of an integer one"
             if cause is not None:
                 raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {cause}.")
-        if len(indptr) and indptr[-1] < min(len(data), len(indices)):  # SciPy allows slack behind the last entry
+        # SciPy allows slack behind the last entry.
+        if len(indptr) and indptr[-1] < min(len(data), len(indices)):
             data, indices = data[: indptr[-1]], indices[: indptr[-1]]
         check_pattern(self.format, len(data), indices, indptr, shape)
         if max(*shape, len(data)) > np.iinfo(self.numpy_index_dtype).max:
@@ -204,11 +209,14 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "
                 f"{self}; declare it with index_dtype='int64'."
             )
-        data = np.require(data, self.numpy_dtype, "CA")
-        indices = np.require(indices, self.numpy_index_dtype, "CA")
-        indptr = np.require(indptr, self.numpy_index_dtype, "CA")
+        data = np.require(data, self.numpy_dtype, ["C", "A"])
+        indices = np.require(indices, self.numpy_index_dtype, ["C", "A"])
+        indptr = np.require(indptr, self.numpy_index_dtype, ["C", "A"])
         if not (
-            type(given) is self._cls and data is given.data and indices is given.indices and indptr is given.indptr
+            type(given) is self._cls
+            and data is given.data
+            and indices is given.indices
+            and indptr is given.indptr
         ):
             value = compressed(self.format, data, indices, indptr, shape)
         # What SciPy remembers of order and duplicates may be about arrays that have been replaced since.
@@ -224,7 +232,9 @@ class SparseTensorType(Type, HasDataType, HasShape):
     @classmethod
     def may_share_memory(cls, a, b):
         def arrays(x):
-            return (x.data, x.indices, x.indptr) if sp.issparse(x) else (x,) if isinstance(x, np.ndarray) else ()
+            return (
+                (x.data, x.indices, x.indptr) if sp.issparse(x) else (x,) if isinstance(x, np.ndarray) else ()
+            )
 
         return any(np.may_share_memory(p, q) for p in arrays(a) for q in arrays(b))
 
@@ -261,8 +271,8 @@ class SparseTensorType(Type, HasDataType, HasShape):
         for row, key, data in zip(full, keys, values, strict=True):
             row[np.searchsorted(union, key)] = data
         if a.dtype.kind not in "fc":
-            return np.array_equal(*full)
-        return bool(np.allclose(*full, rtol=rtol, atol=atol, equal_nan=True))
+            return np.array_equal(full[0], full[1])
+        return bool(np.allclose(full[0], full[1], rtol=rtol, atol=atol, equal_nan=True))
 
     # -- variables ----------------------------------------------------------------------------------------------
 
@@ -308,7 +318,9 @@ class SparseTensorType(Type, HasDataType, HasShape):
 
 
 def _shape_text(shape):
-    return f"({', '.join('?' if n is None else str(n) for n in shape)})" if None in shape else str(tuple(shape))
+    return (
+        f"({', '.join('?' if n is None else str(n) for n in shape)})" if None in shape else str(tuple(shape))
+    )
 
 
 def type_of(value, format=None, shape=None):

@@ -46,7 +46,8 @@ class SparseVariable(Variable):
     def shape(self):
         """Tuple of two scalars: constants where the size is known, symbolic otherwise."""
         return tuple(
-            Shape_i(i)(self) if n is None else pt.constant(n, dtype="int64") for i, n in enumerate(self.type.shape)
+            Shape_i(i)(self) if n is None else pt.constant(n, dtype="int64")
+            for i, n in enumerate(self.type.shape)
         )
 
     @property
@@ -263,7 +264,9 @@ class SparseVariable(Variable):
     # -- what it is not -----------------------------------------------------------------------------------------
 
     def __bool__(self):
-        raise TypeError("A symbolic sparse matrix has no truth value; compare the values that a function returns.")
+        raise TypeError(
+            "A symbolic sparse matrix has no truth value; compare the values that a function returns."
+        )
 
     def __len__(self):
         raise TypeError("The length of a sparse matrix is ambiguous; use x.shape[0] or x.nnz.")
@@ -286,7 +289,9 @@ _FUNCTIONS_ONLY = ("sigmoid",)  # of those below: tensors have no such method
 
 def _densifying_method(name, structured):
     def method(self, *args, **kwargs):
-        dense = f"x.toarray().{name}()" if name not in _FUNCTIONS_ONLY else f"pytensor.tensor.{name}(x.toarray())"
+        dense = (
+            f"x.toarray().{name}()" if name not in _FUNCTIONS_ONLY else f"pytensor.tensor.{name}(x.toarray())"
+        )
         instead = f", or {structured}(x) to apply it to the stored entries only" if structured else ""
         raise TypeError(
             f"{name}: the result would be dense, since {name}(0) is not 0; got ({self._described()}). "
@@ -516,7 +521,9 @@ def as_sparse_or_tensor_variable(x, name=None):
     return constant(x, name) if sp.issparse(x) else pt.as_tensor_variable(x, name=name)
 
 
-def shared(value, name=None, strict=False, allow_downcast=None, borrow=False, format=None, frozen=False, shape=None):
+def shared(
+    value, name=None, strict=False, allow_downcast=None, borrow=False, format=None, frozen=False, shape=None
+):
     """Sparse matrix that lives between calls of compiled functions.
 
     Parameters
@@ -614,12 +621,14 @@ def _defer_to_sparse():
             if isinstance(other, SparseVariable):
                 return NotImplemented
             if sp.issparse(other):
-                mirrored = _MIRRORED.get(name) or (f"__{name[3:]}" if name.startswith("__r") else f"__r{name[2:]}")
+                mirrored = _MIRRORED.get(name) or (
+                    f"__{name[3:]}" if name.startswith("__r") else f"__r{name[2:]}"
+                )
                 return getattr(constant(other), mirrored)(self)
             return original(self, other)
 
         method.__name__ = name
-        method._defers_to_sparse = True
+        method._defers_to_sparse = True  # type: ignore[attr-defined]
         return method
 
     if not hasattr(dense.__matmul__, "_defers_to_sparse"):

@@ -93,7 +93,8 @@ def test_integer_products_wrap_as_numpy_does():
 
 def test_large_integers_stay_exact():
     p = pattern([[0, 1]], 2)
-    check_dot(p, np.array([2**53 + 1, 3]), np.array([1, 2**40 + 1]), over_minor=True)
+    for over_minor in (True, False):
+        check_dot(p, np.array([2**53 + 1, 2]), np.array([1, 2**40])[: 1 + over_minor], over_minor)
 
 
 @pytest.mark.parametrize("name", ["unsorted duplicates", "no rows", "no columns", "nothing stored"])

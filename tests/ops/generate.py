@@ -5,7 +5,6 @@ import zlib
 import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
-
 from pytensor.compile.mode import OPT_FAST_RUN, Mode
 from pytensor.link.basic import PerformLinker
 

@@ -111,7 +111,15 @@ for name, function in {
     "structured_maximum": np.maximum,
     "structured_add": np.add,
 }.items():
-    case(name, getattr(ss, name), [S(), D("")], on_stored(function), structured=(0,), low=0.1, smooth_at_zero=False)
+    case(
+        name,
+        getattr(ss, name),
+        [S(), D("")],
+        on_stored(function),
+        structured=(0,),
+        low=0.1,
+        smooth_at_zero=False,
+    )
 case(
     "structured_monoid",
     lambda x: ss.structured_monoid(pt.cos)(x),
@@ -120,7 +128,9 @@ case(
     structured=(0,),
 )
 case("neg", ss.neg, [S()], lambda x: -x.dense, regular=(0,))
-case("cast", lambda x: ss.cast(x, "float32"), [S()], lambda x: x.dense, tolerance={"rtol": 1e-5, "atol": 1e-5})
+case(
+    "cast", lambda x: ss.cast(x, "float32"), [S()], lambda x: x.dense, tolerance={"rtol": 1e-5, "atol": 1e-5}
+)
 
 # -- layout -----------------------------------------------------------------------------------------------------
 
@@ -133,7 +143,9 @@ for name in ("ensure_sorted_indices", "sum_duplicates", "remove0", "clean"):
 # -- conversion -------------------------------------------------------------------------------------------------
 
 case("dense_from_sparse", ss.dense_from_sparse, [S()], lambda x: x.dense, structured=(0,))
-case("dense_from_sparse_regular", lambda x: x.toarray(structured=False), [S()], lambda x: x.dense, regular=(0,))
+case(
+    "dense_from_sparse_regular", lambda x: x.toarray(structured=False), [S()], lambda x: x.dense, regular=(0,)
+)
 case("csr_from_dense", ss.csr_from_dense, [D("mn")], lambda d: d)
 case("csc_from_dense", ss.csc_from_dense, [D("mn")], lambda d: d)
 case("csr_from_vector", ss.csr_from_dense, [D("n")], lambda d: d[None])
@@ -154,7 +166,13 @@ case("sample_sparse", ss.sample, [S(), S()], lambda g, x: g.dense * x.stored)
 
 case("add_sparse", ss.add, [S(), S()], lambda x, y: x.dense + y.dense, regular=(0, 1))
 case("add_same_pattern", ss.add, [S(), S(same_pattern_as=0)], lambda x, y: x.dense + y.dense, regular=(0, 1))
-case("add_s_s_data", ss.add_s_s_data, [S(), S(same_pattern_as=0)], lambda x, y: x.dense + y.dense, structured=(0, 1))
+case(
+    "add_s_s_data",
+    ss.add_s_s_data,
+    [S(), S(same_pattern_as=0)],
+    lambda x, y: x.dense + y.dense,
+    structured=(0, 1),
+)
 case("sub_sparse", ss.sub, [S(), S()], lambda x, y: x.dense - y.dense, regular=(0, 1))
 case("sub_dense_sparse", ss.sub, [D("mn"), S()], lambda y, x: y - x.dense, structured=(1,))
 case("mul_sparse", ss.mul, [S(), S()], lambda x, y: x.dense * y.dense)
@@ -228,7 +246,13 @@ case(
     structured=(2,),
 )
 case("usmm", ss.usmm, [D(""), S(), D("nk"), D("mk")], lambda a, x, y, z: a * x.dense @ y + z, structured=(1,))
-case("usmm_left", ss.usmm, [D(""), D("km"), S(), D("kn")], lambda a, x, y, z: a * x @ y.dense + z, structured=(2,))
+case(
+    "usmm_left",
+    ss.usmm,
+    [D(""), D("km"), S(), D("kn")],
+    lambda a, x, y, z: a * x @ y.dense + z,
+    structured=(2,),
+)
 case("usmm_sparse", ss.usmm, [D(""), S(), S("nk"), D("mk")], lambda a, x, y, z: a * x.dense @ y.dense + z)
 
 # -- reductions and indexing ------------------------------------------------------------------------------------
@@ -242,7 +266,12 @@ for axis in (None, 0, 1, -1):
             lambda x, a=axis: x.dense.sum(a),
             **({"structured": (0,)} if sparse_grad else {"regular": (0,)}),
         )
-case("mean", lambda x: x.mean(axis=0), [S()], lambda x: x.dense.sum(0) * np.divide(1.0, x.dense.shape[0] or np.nan))
+case(
+    "mean",
+    lambda x: x.mean(axis=0),
+    [S()],
+    lambda x: x.dense.sum(0) * np.divide(1.0, x.dense.shape[0] or np.nan),
+)
 case(
     "get_item_list",
     ss.get_item_list,

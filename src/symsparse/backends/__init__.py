@@ -10,14 +10,16 @@ class LoadBackend(GraphRewriter):
     def apply(self, fgraph):
         mode = getattr(fgraph, "_compile_mode", None)
         if any(cls.__name__ == "NumbaLinker" for cls in type(getattr(mode, "linker", None)).__mro__):
-            import symsparse.backends.numba  # noqa: F401
+            import symsparse.backends.numba
 
 
 class SwapNumbaInputs(GraphRewriter):
     """Hand sparse inputs to Numba in the form that it recognises fastest."""
 
     def apply(self, fgraph):
-        if getattr(fgraph, "_compile_mode", None) is not None:  # inner graphs get their inputs from the outer one
+        if (
+            getattr(fgraph, "_compile_mode", None) is not None
+        ):  # inner graphs get their inputs from the outer one
             from symsparse.backends.numba_inputs import swap_inputs
 
             swap_inputs(fgraph)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import scipy.sparse as sp
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed
+from numba.core.imputils import impl_ret_borrowed, lower_constant
 from numba.extending import (
     NativeValue,
     box,
@@ -136,6 +136,18 @@ def _maker(format):
 make_csr, make_csc = _maker("csr"), _maker("csc")
 
 
+@lower_constant(SparseStruct)
+def _constant(context, builder, typ, value):
+    struct = cgutils.create_struct_proxy(typ)(context, builder)
+    for field in _ARRAYS:
+        setattr(
+            struct, field, context.make_constant_array(builder, getattr(typ, field), getattr(value, field))
+        )
+    struct.n, struct.m = (context.get_constant(types.int64, n) for n in value.shape)
+    struct.canonical = context.get_constant(types.boolean, bool(value.has_canonical_format))
+    return struct._getvalue()
+
+
 @overload(np.shape)
 def _shape(x):
     if isinstance(x, SparseStruct):
@@ -161,7 +173,9 @@ def _key(*facts):
 def _funcify_kernel_op(op, node, **kwargs):
     kernel = op.kernel_for(node)
     names = [f"x{i}" for i in range(len(node.inputs))]
-    values = [f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)]
+    values = [
+        f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)
+    ]
     call = f"kernel({', '.join(values)})"
     if node.outputs[0].type.ndim == 0:
         call = f"np.asarray({call})"

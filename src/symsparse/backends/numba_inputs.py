@@ -50,7 +50,7 @@ class NumbaInputType(SparseTensorType):
 
 
 def swap_inputs(fgraph):
-    """Replace the sparse inputs of a graph by inputs of `NumbaInputType`, as PyTensor's JAX linker does with its own."""
+    """Replace the sparse inputs of a graph by inputs of `NumbaInputType`, as PyTensor's JAX linker does with RNGs."""
     for old in list(fgraph.inputs):
         if type(old.type) is not SparseTensorType or isinstance(old, SharedVariable):
             continue

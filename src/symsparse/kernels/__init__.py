@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numba
 
+from symsparse.kernels.threading import load_tbb
+
 
 def _fingerprint():
     digest = hashlib.sha256(numba.__version__.encode())
@@ -19,3 +21,4 @@ def _fingerprint():
 
 
 fingerprint = _fingerprint()
+load_tbb()

@@ -2,15 +2,16 @@
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
-from pytensor.raise_op import Assert
 
 from symsparse.lowering.base import (
     KernelOp,
     Parts,
+    check,
     known,
     lowers,
     n_slices,
     pattern_key,
+    require_same_minor,
     same_index_dtype,
     vector,
 )
@@ -37,7 +38,12 @@ class UnionPattern(KernelOp):
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
-        return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape), vector(a_indices), vector(b_indices)]
+        return [
+            vector(a_indices),
+            (a_indptr.dtype, a_indptr.type.shape),
+            vector(a_indices),
+            vector(b_indices),
+        ]
 
 
 class IntersectionPattern(KernelOp):
@@ -47,7 +53,12 @@ class IntersectionPattern(KernelOp):
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
-        return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape), vector(a_indices), vector(a_indices)]
+        return [
+            vector(a_indices),
+            (a_indptr.dtype, a_indptr.type.shape),
+            vector(a_indices),
+            vector(a_indices),
+        ]
 
 
 class AddToDense(KernelOp):
@@ -69,14 +80,13 @@ def align(x: Parts, y: Parts):
     return same_index_dtype(canonical(x), canonical(to_format(y, x.format)))
 
 
-def union(x: Parts, y: Parts, dtype, function) -> Parts:
-    """``function(values of x, values of y)`` on the union of the patterns, zeros where one stores nothing."""
+def union(x: Parts, y: Parts, op="add"):
+    """Both matrices aligned, and the union of their patterns; None instead of it where the patterns are one."""
     x, y = align(x, y)
     if pattern_key(*x.pattern) == pattern_key(*y.pattern):
-        return x.with_values(function(x.values, y.values))
-    indices, indptr, x_place, y_place = UnionPattern()(*x.pattern, *y.pattern)
-    spread = [pt.zeros((indices.shape[0],), dtype=v.dtype)[at].set(v) for v, at in ((x.values, x_place), (y.values, y_place))]
-    return Parts(x.format, function(*spread), indices, indptr, x.shape)
+        return x, y, None
+    y = require_same_minor(op, x, y)
+    return x, y, UnionPattern()(*x.pattern, *y.pattern)
 
 
 @lowers(AddSS)
@@ -87,13 +97,11 @@ def lower_add_ss(node, x, y):
         return x.with_values(x.values + y.values)
     if _empty(y):
         return x
-    if _empty(x):
-        return to_format(y, x.format)
-    x, y = align(x, y)
-    if pattern_key(*x.pattern) == pattern_key(*y.pattern):
+    x, y, merged = union(x, y)
+    if merged is None:
         return x.with_values(x.values + y.values)
-    indices, indptr, x_place, y_place = UnionPattern()(*x.pattern, *y.pattern)
-    values = pt.zeros((indices.shape[0],), dtype=dtype)[x_place].inc(x.values)[y_place].inc(y.values)
+    indices, indptr, x_place, y_place = merged
+    values = pt.zeros((indices.shape[0],), dtype=dtype)[x_place].set(x.values)[y_place].inc(y.values)
     return Parts(x.format, values, indices, indptr, x.shape)
 
 
@@ -101,7 +109,7 @@ def lower_add_ss(node, x, y):
 def lower_add_ss_data(node, x, y):
     values = x.values + y.values
     if pattern_key(*x.pattern) != pattern_key(*y.pattern):
-        same = Assert("add_s_s_data: the operands have different patterns; use add(x, y)")
+        same = check("add_s_s_data: the operands have different patterns; use add(x, y)")
         x, y = same_index_dtype(x, y)
         values = same(x.values, SamePattern()(*x.pattern, *y.pattern)) + y.values
     return x.with_values(values)
@@ -113,14 +121,19 @@ def lower_add_sd(node, x, y):
     x, y = x.cast(dtype), pt.cast(y, dtype)
     if y.type.ndim == 1:
         y = y[None, :]
-    total = AddToDense()(x.values, *x.pattern, _only_static_ones(y, x) if x.format == "csr" else _only_static_ones(y, x).T, x.n_minor)
+    y = _only_static_ones(y, x)
+    total = AddToDense()(x.values, *x.pattern, y if x.format == "csr" else y.T, x.n_minor)
     return total if x.format == "csr" else total.T
 
 
 def _only_static_ones(y, x):
     """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
     conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
-    return Assert("add: the shapes of the sparse and the dense operand do not fit")(y, *conditions) if conditions else y
+    return (
+        check("add: the shapes of the sparse and the dense operand do not fit")(y, *conditions)
+        if conditions
+        else y
+    )
 
 
 @lowers(MulSS)
@@ -129,6 +142,7 @@ def lower_mul_ss(node, x, y):
     x, y = align(x.cast(dtype), y.cast(dtype))
     if pattern_key(*x.pattern) == pattern_key(*y.pattern):
         return x.with_values(x.values * y.values)
+    y = require_same_minor("mul", x, y)
     indices, indptr, x_source, y_source = IntersectionPattern()(*x.pattern, *y.pattern)
     return Parts(x.format, x.values[x_source] * y.values[y_source], indices, indptr, x.shape)
 

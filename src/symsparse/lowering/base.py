@@ -16,6 +16,7 @@ from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
+from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import infer_shape_db
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
@@ -134,10 +135,15 @@ class Parts(NamedTuple):
 
     def build(self, type):
         """The sparse variable of the given type."""
-        indices, indptr = (v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern)
+        indices, indptr = (
+            v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern
+        )
         shape = self.shape
         if not isinstance(shape, Constant) and type.shape != (None, None):
-            sizes = [n if s is None else pt.constant(s, dtype="int64") for n, s in zip(self.sizes, type.shape, strict=True)]
+            sizes = [
+                n if s is None else pt.constant(s, dtype="int64")
+                for n, s in zip(self.sizes, type.shape, strict=True)
+            ]
             shape = shape_vector(*sizes)
         return CSM(self.format, trusted=True)(self.cast(type.dtype).values, indices, indptr, shape)
 
@@ -145,7 +151,11 @@ class Parts(NamedTuple):
 def is_lowered(x):
     """Whether a sparse variable is a leaf of this graph, or already made of parts."""
     owner = x.owner
-    return owner is None or not isinstance(owner.op, SparseOp) or (isinstance(owner.op, CSM) and owner.op.trusted)
+    return (
+        owner is None
+        or not isinstance(owner.op, SparseOp)
+        or (isinstance(owner.op, CSM) and owner.op.trusted)
+    )
 
 
 def parts(x):
@@ -183,7 +193,7 @@ def _key(v):
         return v.signature() if isinstance(v, Constant) else v
     if isinstance(owner.op, CSMProperties | HasCanonicalFormat):
         return (owner.op, owner.inputs[0], v.index)
-    if isinstance(owner.op, KernelOp):
+    if isinstance(owner.op, KernelOp | Shape_i):
         return (owner.op, v.index, *(_key(i) for i in owner.inputs))
     return v
 
@@ -241,6 +251,23 @@ def same_index_dtype(*many):
     )
 
 
+def check(message):
+    """``check(message)(v, *conditions)`` is v, or a ValueError at run time."""
+    return CheckAndRaise(ValueError, message)
+
+
+def require_same_minor(op, x, y):
+    """`y` with a run-time check that its minor size is that of `x`; kernels compare the number of major slices.
+
+    The check hangs on the indices, which whoever reads the pattern needs.
+    """
+    n, m = x.n_minor, y.n_minor
+    if _key(n) == _key(m) or (isinstance(n, Constant) and isinstance(m, Constant) and n.data == m.data):
+        return y
+    same = check(f"{op}: the shapes of the sparse matrices differ")
+    return y._replace(indices=same(y.indices, pt.eq(n, m)))
+
+
 # -- the database of rules --------------------------------------------------------------------------------------
 
 _TAGS = ("fast_run", "fast_compile", "minimum_compile")
@@ -281,4 +308,3 @@ def lowers(*op_types):
 
 def _dense(new, old):
     return new if new.dtype == old.dtype else pt.cast(new, old.dtype)
-

@@ -46,4 +46,7 @@ class OwnOutputs(GraphRewriter):
                 fgraph.change_node_input(*fgraph.get_output_client(i), new, reason="symsparse_own_outputs")
 
 
-optdb.register("symsparse_own_outputs", OwnOutputs(), "fast_run", "fast_compile", "minimum_compile", position=75)
+# After the last merge (100), which would take two equal copies for one.
+optdb.register(
+    "symsparse_own_outputs", OwnOutputs(), "fast_run", "fast_compile", "minimum_compile", position=150
+)

@@ -1,10 +1,11 @@
 """Lowering of comparisons."""
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.lowering.arithmetic import _only_static_ones, union
-from symsparse.lowering.base import lowers
+from symsparse.lowering.base import Parts, lowers
 from symsparse.lowering.conversion import compress, densify
 from symsparse.ops import comparison as ops
 
@@ -12,12 +13,22 @@ from symsparse.ops import comparison as ops
 @lowers(*(getattr(ops, name) for name in ops.__all__ if name.endswith("SS")))
 def lower_compare_ss(node, x, y):
     compare = Elemwise(node.op.scalar_op)
-    if node.op.holds_at_zero:  # the result is full: compare all positions
-        type = node.outputs[0].type
-        full = compare(densify(x), _only_static_ones(densify(y), x))
-        return compress(pt.cast(full, "uint8"), type.format, type.index_dtype)
-    result = union(x, y, "uint8", lambda a, b: pt.cast(compare(a, b), "uint8"))
-    return drop_zeros(result)
+    x, y, merged = union(x, y, node.op.name)
+    if merged is None:
+        return _stored(node, x, compare(x.values, y.values))
+    indices, indptr, *places = merged
+    size = indices.shape[0]
+    spread = [pt.zeros((size,), v.dtype)[at].set(v.values) for v, at in zip((x, y), places, strict=True)]
+    return _stored(node, Parts(x.format, x.values, indices, indptr, x.shape), compare(*spread))
+
+
+def _stored(node, x, holds):
+    """The result from what holds on the union of the patterns; elsewhere 0 compares with 0."""
+    if not node.op.holds_at_zero:
+        return drop_zeros(x.with_values(pt.cast(holds, "uint8")))
+    type = node.outputs[0].type
+    fails = densify(x.with_values(pt.cast(pt.invert(holds), "uint8")))
+    return compress(np.uint8(1) - fails, type.format, type.index_dtype)
 
 
 @lowers(*(getattr(ops, name) for name in ops.__all__ if name.endswith("SD")))
@@ -33,5 +44,3 @@ def drop_zeros(x):
 
     indices, indptr, kept = NonzeroPattern()(x.values, *x.pattern)
     return x._replace(values=x.values[kept], indices=indices, indptr=indptr)
-
-

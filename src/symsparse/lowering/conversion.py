@@ -4,7 +4,13 @@ import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
-from symsparse.ops.conversion import ConstructSparseFromList, DenseFromSparse, Diag, SparseFromDense, SquareDiagonal
+from symsparse.ops.conversion import (
+    ConstructSparseFromList,
+    DenseFromSparse,
+    Diag,
+    SparseFromDense,
+    SquareDiagonal,
+)
 from symsparse.ops.csm import shape_vector
 
 

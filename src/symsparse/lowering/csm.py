@@ -3,11 +3,20 @@
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
-from pytensor.raise_op import Assert
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_useless
 from pytensor.tensor.shape import Shape_i
 
-from symsparse.lowering.base import _TAGS, KernelOp, Parts, lowering_db, lowers, parts, pattern_key, vector
+from symsparse.lowering.base import (
+    _TAGS,
+    KernelOp,
+    Parts,
+    check,
+    lowering_db,
+    lowers,
+    parts,
+    pattern_key,
+    vector,
+)
 from symsparse.lowering.layout import canonical
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import is_sparse
@@ -38,7 +47,7 @@ def lower_csm(node, values, indices, indptr, shape):
     made = Parts(node.op.format, values, indices, indptr, shape)
     if _comes_from_one_matrix(made):
         return made
-    shape_ok = Assert("CSM: shape must have two elements")
+    shape_ok = check("CSM: shape must have two elements")
     if shape.type.shape[0] is None:
         made = made._replace(shape=shape_ok(shape, pt.eq(shape.shape[0], 2)))
     n_values = values.shape[0]
@@ -47,7 +56,7 @@ def lower_csm(node, values, indices, indptr, shape):
         check_pattern(node.op.format, len(indices.data), indices.data, indptr.data, shape.data)
         size = len(indices.data)
         if values.type.shape[0] != size:
-            fits = Assert(f"CSM: the pattern has {size} entries, which is not the number of values")
+            fits = check(f"CSM: the pattern has {size} entries, which is not the number of values")
             made = made.with_values(fits(values, pt.eq(n_values, size)))
         return made
     checked = CheckPattern()(indices, indptr, n_values, made.n_major, made.n_minor)
@@ -60,7 +69,9 @@ def _comes_from_one_matrix(made):
     first = owners[0]
     if first is None or not isinstance(first.op, CSMProperties):
         return False
-    if any(o is None or not isinstance(o.op, CSMProperties) or o.inputs[0] is not first.inputs[0] for o in owners):
+    if any(
+        o is None or not isinstance(o.op, CSMProperties) or o.inputs[0] is not first.inputs[0] for o in owners
+    ):
         return False
     values = made.values.owner
     return (
@@ -74,8 +85,8 @@ def _comes_from_one_matrix(made):
 @lowers(SpecifyShape)
 def lower_specify_shape(node, x):
     conditions = [pt.eq(n, s) for n, s in zip(x.sizes, node.op.shape, strict=True) if s is not None]
-    check = Assert(f"specify_shape: the sparse matrix does not have shape {node.op.shape}")
-    return x.with_values(check(x.values, *conditions)) if conditions else x
+    fits = check(f"specify_shape: the sparse matrix does not have shape {node.op.shape}")
+    return x.with_values(fits(x.values, *conditions)) if conditions else x
 
 
 @lowers(OnesLike)
@@ -97,7 +108,9 @@ def lower_csm_grad(node, *vectors):
 def symsparse_properties_of_csm(fgraph, node):
     """Csm_properties(CSM(parts)) = parts."""
     x = node.inputs[0]
-    if isinstance(x, Constant) or (x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted):
+    if isinstance(x, Constant) or (
+        x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted
+    ):
         return list(parts(x)[1:])
     return None
 

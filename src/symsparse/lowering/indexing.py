@@ -1,6 +1,6 @@
 """Lowering of the selection of rows."""
 
-from symsparse.lowering.base import KernelOp, Parts, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, lowers, require_same_minor, vector
 from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.indexing import GetItemList, GetItemListGrad
@@ -35,6 +35,7 @@ def lower_get_item_list(node, x, rows):
 
 @lowers(GetItemListGrad)
 def lower_get_item_list_grad(node, x, rows, gz):
+    gz = require_same_minor("get_item_list_grad", x, gz) if x.format == gz.format else gz
     by_rows = to_format(gz, "csr")
     indices, indptr, source = PlacePattern()(*by_rows.pattern, rows, x.sizes[0])
     placed = Parts("csr", by_rows.values[source], indices, indptr, x.shape)

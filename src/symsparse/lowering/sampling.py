@@ -12,13 +12,21 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 
-from symsparse.lowering.base import KernelOp, Parts, lowers, pattern_key, same_index_dtype, vector
+from symsparse.lowering.base import (
+    KernelOp,
+    Parts,
+    lowers,
+    pattern_key,
+    require_same_minor,
+    same_index_dtype,
+    vector,
+)
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
 from symsparse.ops.sampling import Sample
 
 
 class GatherDense(KernelOp):
-    kernel = "sample.gather_dense"
+    kernel = "sampling.gather_dense"
 
     def outputs(self, dense, indices, indptr, n_minor):
         return [vector(dense, indices.type.shape[0])]
@@ -28,7 +36,7 @@ class GatherDense(KernelOp):
 
 
 class Locate(KernelOp):
-    kernel = "sample.locate"
+    kernel = "sampling.locate"
 
     def outputs(self, x_indices, x_indptr, g_indices, g_indptr):
         return [vector(x_indices, x_indices.type.shape[0])]
@@ -38,7 +46,7 @@ class Locate(KernelOp):
 
 
 class TakeOrZero(KernelOp):
-    kernel = "sample.take_or_zero"
+    kernel = "sampling.take_or_zero"
 
     def outputs(self, values, places):
         return [vector(values, places.type.shape[0])]
@@ -62,13 +70,14 @@ def sample_sparse(g: Parts, x: Parts) -> Parts:
     g = canonical(to_format(g, x.format))
     if pattern_key(*g.pattern) == pattern_key(*x.pattern):
         return x.with_values(g.values)
+    g = require_same_minor("sample", x, g)
     g, x = same_index_dtype(g, x)
     places = Locate()(*x.pattern, *g.pattern)
     return x.with_values(TakeOrZero()(g.values, places))
 
 
 def sample_dense(g, x: Parts):
-    """Values of the dense matrix `g` (0-D to 2-D, static sizes of 1 broadcast) at the entries of `x` as they are stored.
+    """Values of the dense `g` (0-D to 2-D, static sizes of 1 broadcast) at the entries of `x` as they are stored.
 
     By major and minor axis: for csc the dense operand is read transposed.
     """

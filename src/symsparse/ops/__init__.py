@@ -1,24 +1,46 @@
 """What the sparse operations are: one file per family."""
 
-from symsparse.ops import arithmetic, comparison, conversion, csm, elementwise, indexing, layout, matmul, reduction, sampling
+from symsparse.ops import (
+    arithmetic,
+    comparison,
+    conversion,
+    csm,
+    elementwise,
+    indexing,
+    layout,
+    matmul,
+    reduction,
+    sampling,
+)
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
 from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
+from symsparse.ops.csm import with_values
 from symsparse.ops.elementwise import *
 from symsparse.ops.indexing import *
 from symsparse.ops.layout import *
 from symsparse.ops.matmul import *
 from symsparse.ops.reduction import *
-from symsparse.ops.sampling import *
-from symsparse.ops.csm import with_values
 from symsparse.ops.reduction import normalized_axis
+from symsparse.ops.sampling import *
 
 # Internal helpers stay out of the public names.
 __all__ = sorted(
     {
         name
-        for family in (arithmetic, comparison, conversion, csm, elementwise, indexing, layout, matmul, reduction, sampling)
+        for family in (
+            arithmetic,
+            comparison,
+            conversion,
+            csm,
+            elementwise,
+            indexing,
+            layout,
+            matmul,
+            reduction,
+            sampling,
+        )
         for name in family.__all__
     }
     - {"normalized_axis", "sum_dtype", "with_values", "getitem", "true_div", "floor_div", "mod", "power"}

@@ -36,9 +36,17 @@ def _broadcast_shape(op, x, y):
     own = x.type.shape
     for axis, size in zip(range(-y.type.ndim, 0), y.type.shape, strict=True):
         if size not in (None, 1) and own[axis] not in (None, size):
-            raise error(op, [x, y], "shapes do not fit", "The dense operand may have size 1 where it broadcasts.", ValueError)
+            raise error(
+                op,
+                [x, y],
+                "shapes do not fit",
+                "The dense operand may have size 1 where it broadcasts.",
+                ValueError,
+            )
     if y.type.ndim == 2:
-        return tuple(a if a is not None else (b if b != 1 else None) for a, b in zip(own, y.type.shape, strict=True))
+        return tuple(
+            a if a is not None else (b if b != 1 else None) for a, b in zip(own, y.type.shape, strict=True)
+        )
     return own
 
 
@@ -67,7 +75,9 @@ def _sparse_summed_to(g, y):
     if y.type.ndim == 0:
         return sp_sum(g, sparse_grad=True)
     if y.type.ndim == 1:
-        return sp_sum(g, axis=0, sparse_grad=True) if y.type.shape[0] != 1 else sp_sum(g, sparse_grad=True)[None]
+        return (
+            sp_sum(g, axis=0, sparse_grad=True) if y.type.shape[0] != 1 else sp_sum(g, sparse_grad=True)[None]
+        )
     if y.type.shape == (1, 1):
         return sp_sum(g, sparse_grad=True)[None, None]
     if y.type.shape[0] == 1:
@@ -142,13 +152,17 @@ class AddSSData(_SparseSparse):
     def make_node(self, x, y):
         x, y = sparse_operand(self.name, x), sparse_operand(self.name, y)
         if (x.format, x.dtype) != (y.format, y.dtype):
-            raise error(self.name, [x, y], "needs one format and one dtype", "Use add(x, y), which takes any.")
+            raise error(
+                self.name, [x, y], "needs one format and one dtype", "Use add(x, y), which takes any."
+            )
         merged_shape(self.name, x, y)
         return super().make_node(x, y)
 
     def perform(self, node, inputs, outputs):
         x, y = inputs
-        if not (x.shape == y.shape and np.array_equal(x.indptr, y.indptr) and np.array_equal(x.indices, y.indices)):
+        if not (
+            x.shape == y.shape and np.array_equal(x.indptr, y.indptr) and np.array_equal(x.indices, y.indices)
+        ):
             raise ValueError("add_s_s_data: the operands have different patterns; use add(x, y).")
         outputs[0][0] = typed(
             node, compressed(x.format, x.data + y.data, x.indices.copy(), x.indptr.copy(), x.shape)
@@ -158,7 +172,9 @@ class AddSSData(_SparseSparse):
         return [sampled(g, x) for x in inputs]
 
     def tangent(self, inputs, output, tangents):
-        tx, ty = (zero if t is None else t for t, zero in zip(tangents, map(_zeros_on_pattern, inputs), strict=True))
+        tx, ty = (
+            zero if t is None else t for t, zero in zip(tangents, map(_zeros_on_pattern, inputs), strict=True)
+        )
         return add(sampled(tx, inputs[0]), sampled(ty, inputs[1]))
 
 
@@ -167,7 +183,7 @@ def _zeros_on_pattern(x):
 
 
 class AddSD(SparseOp):
-    """Sum of a sparse matrix and a dense matrix or vector, dense. Gradient structured for x: ``g on x's pattern, g``."""
+    """Sum of a sparse matrix and a dense matrix or vector, dense. Gradient: g on x's pattern (structured), and g."""
 
     __props__ = ()
     differentiable = (0, 1)
@@ -382,15 +398,23 @@ def add(x, y):
     x, y = _pair("add", x, y)
     if is_sparse(x) and is_sparse(y):
         return AddSS()(x, y)
-    x, y = (x, y) if is_sparse(x) else (y, x)
-    if y.type.ndim == 0:
-        raise error(
-            "add",
-            [x, y],
-            "a sparse matrix plus a scalar would be dense",
-            "Write x.toarray() + s, or structured_add(x, s) to add at the stored entries only.",
-        )
-    return AddSD()(x, y)
+    _refuse_scalar("add", x, y)
+    return AddSD()(x, y) if is_sparse(x) else AddSD()(y, x)
+
+
+def _refuse_scalar(op, x, y):
+    """A sparse matrix plus or minus a scalar is dense, although no operand is."""
+    if (is_sparse(x) and is_sparse(y)) or 0 not in (x.type.ndim, y.type.ndim):
+        return
+    sign = {"add": "+", "sub": "-"}[op]
+    dense = f"x.toarray() {sign} s" if is_sparse(x) else f"s {sign} x.toarray()"
+    stored = {"+": "structured_add(x, s)", "-": "structured_add(x, -s)"}[sign]
+    raise error(
+        op,
+        [x, y],
+        f"a sparse matrix {sign} a scalar would be dense",
+        f"Write {dense}, or {stored} for the stored entries only.",
+    )
 
 
 def sub(x, y):
@@ -408,6 +432,7 @@ def sub(x, y):
     if isinstance(x, numbers.Number) and x == 0:
         return neg(y)
     x, y = _pair("sub", x, y)
+    _refuse_scalar("sub", x, y)
     return add(x, neg(y) if is_sparse(y) else -y)
 
 
@@ -489,14 +514,19 @@ def _zero_preserving(name, scalar_op, x, y, instead):
 def power(x, y):
     """``x ** s`` for a constant scalar s > 0; see `structured_pow` for the stored entries and any s."""
     base, exponent = _pair("power", x, y)
-    if is_sparse(base) and isinstance(exponent, Constant) and not is_sparse(exponent) and exponent.type.ndim == 0:
+    if (
+        is_sparse(base)
+        and isinstance(exponent, Constant)
+        and not is_sparse(exponent)
+        and exponent.type.ndim == 0
+    ):
         if exponent.data.dtype.kind != "c" and exponent.data > 0:
             return structured_pow(base, exponent)
+    instead = "Write structured_pow(x, s) for the stored entries, or x.toarray() ** s."
+    if is_sparse(exponent):
+        instead = "Write s ** x.toarray()." if not is_sparse(base) else "Write x.toarray() ** y.toarray()."
     raise error(
-        "power",
-        [base, exponent],
-        "only a sparse matrix to a constant power > 0 stays sparse",
-        "Write structured_pow(x, s) for the stored entries, or x.toarray() ** s.",
+        "power", [base, exponent], "only a sparse matrix to a constant power > 0 stays sparse", instead
     )
 
 

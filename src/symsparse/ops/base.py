@@ -80,7 +80,9 @@ def sparse_operand(op, x):
     """`x` as a symbolic sparse matrix."""
     x = operand(op, x)
     if not is_sparse(x):
-        raise error(op, [x], "needs a sparse matrix", "Convert it with csr_from_dense(x) or csc_from_dense(x).")
+        raise error(
+            op, [x], "needs a sparse matrix", "Convert it with csr_from_dense(x) or csc_from_dense(x)."
+        )
     return x
 
 
@@ -201,6 +203,7 @@ def zero_cotangent(x):
 
 
 def is_disconnected(g):
+    """Whether there is no cotangent or tangent."""
     return g is None or isinstance(g.type, DisconnectedType)
 
 

@@ -70,7 +70,10 @@ class _CompareSD(_Compare):
 def _comparison(stem, numpy_name, scalar_op):
     """The two classes of one comparison: sparse with sparse, and sparse with dense."""
     made = []
-    for base, suffix, kinds in ((_CompareSS, "SS", "two sparse matrices"), (_CompareSD, "SD", "a sparse and a dense one")):
+    for base, suffix, kinds in (
+        (_CompareSS, "SS", "two sparse matrices"),
+        (_CompareSD, "SD", "a sparse and a dense one"),
+    ):
         made.append(
             type(
                 f"{stem}{suffix}",

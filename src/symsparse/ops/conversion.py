@@ -58,7 +58,9 @@ class SparseFromDense(SparseOp):
 
     def __init__(self, format):
         if format not in sparse_formats:
-            raise ValueError(f"SparseFromDense: unsupported format {format!r}; choose one of {sparse_formats}.")
+            raise ValueError(
+                f"SparseFromDense: unsupported format {format!r}; choose one of {sparse_formats}."
+            )
         self.format = format
 
     def make_node(self, x):
@@ -257,7 +259,9 @@ class ConstructSparseFromList(SparseOp):
     def make_node(self, x, values, ilist):
         name = "construct_sparse_from_list"
         x = dense_operand(name, x, (1, 2))
-        shape = pt.stack(list(x.shape)) if x.type.ndim == 2 else x  # the shape itself when the node is rebuilt
+        shape = (
+            pt.stack(list(x.shape)) if x.type.ndim == 2 else x
+        )  # the shape itself when the node is rebuilt
         values = dense_operand(name, values, (2,))
         ilist = dense_operand(name, ilist, (1,))
         if ilist.dtype not in integer_dtypes:
@@ -290,7 +294,7 @@ class ConstructSparseFromList(SparseOp):
 
 
 def construct_sparse_from_list(x, values, ilist):
-    """csc matrix with dense rows at given places.
+    """Csc matrix with dense rows at given places.
 
     Parameters
     ----------

@@ -60,7 +60,9 @@ class CSM(SparseOp):
         if format not in sparse_formats:
             raise ValueError(f"CSM: unsupported format {format!r}; choose one of {sparse_formats}.")
         if kmap is not None:
-            raise ValueError("CSM: kmap is not supported; index the values vector instead: CSM(format)(v[kmap], ...).")
+            raise ValueError(
+                "CSM: kmap is not supported; index the values vector instead: CSM(format)(v[kmap], ...)."
+            )
         self.format = format
         self.trusted = trusted
 
@@ -81,12 +83,16 @@ class CSM(SparseOp):
             index_dtype = "int32" if max(sizes) <= np.iinfo(np.int32).max else "int64"
         if any(p.dtype in ("uint32", "uint64") for p in (indices, indptr)):
             index_dtype = "int64"
-        indices, indptr = (p if p.dtype == index_dtype else _cast_index(p, index_dtype) for p in (indices, indptr))
+        indices, indptr = (
+            p if p.dtype == index_dtype else _cast_index(p, index_dtype) for p in (indices, indptr)
+        )
         if shape.dtype != "int64":
             shape = shape.astype("int64")
         static = static_shape(shape)
         return apply(
-            self, [data, indices, indptr, shape], SparseTensorType(self.format, data.dtype, static, index_dtype)
+            self,
+            [data, indices, indptr, shape],
+            SparseTensorType(self.format, data.dtype, static, index_dtype),
         )
 
     def perform(self, node, inputs, outputs):
@@ -198,7 +204,9 @@ class CSMGrad(SparseOp):
         parts = [pt.as_tensor_variable(p) for p in parts]
         for i, part in enumerate(parts):
             if part.type.ndim != 1 or (i % 4 and part.dtype not in integer_dtypes):
-                raise error("csm_grad", [part], f"input {i} must be a vector" + (" of integers" if i % 4 else ""))
+                raise error(
+                    "csm_grad", [part], f"input {i} must be a vector" + (" of integers" if i % 4 else "")
+                )
         return Apply(self, parts, [_vector(parts[4].dtype, parts[0].type.shape[0])])
 
     def perform(self, node, inputs, outputs):
@@ -224,7 +232,9 @@ def _as_csr_shape(parts):
     _, indices, indptr, shape = parts
     n_major = len(indptr) - 1
     if n_major not in tuple(shape):
-        raise ValueError(f"csm_grad: indptr has {len(indptr)} elements, which fits no axis of {tuple(shape)}.")
+        raise ValueError(
+            f"csm_grad: indptr has {len(indptr)} elements, which fits no axis of {tuple(shape)}."
+        )
     return (n_major, int(max([0, *shape, *(indices + 1)])))
 
 
@@ -433,7 +443,9 @@ class SpecifyShape(SparseOp):
         outputs[0][0] = inputs[0]
 
     def infer_shape(self, node, shapes):
-        return [tuple(pt.constant(s) if s is not None else n for s, n in zip(self.shape, shapes[0], strict=True))]
+        return [
+            tuple(pt.constant(s) if s is not None else n for s, n in zip(self.shape, shapes[0], strict=True))
+        ]
 
     def cotangents(self, inputs, output, g):
         return [g]

@@ -141,7 +141,11 @@ def _structured(name, scalar_op, formula, slope, zero="", parameter=False, scale
             return op(x, np.asarray(scale, dtype=Elemwise(ps.exp)(pt.vector(dtype=x.dtype)).dtype))
 
     function.__name__ = function.__qualname__ = name
-    takes = "\n    s : scalar\n        Number, NumPy scalar, or symbolic scalar; differentiable." if parameter else ""
+    takes = (
+        "\n    s : scalar\n        Number, NumPy scalar, or symbolic scalar; differentiable."
+        if parameter
+        else ""
+    )
     call = f"ss.{name}(x, 2)" if parameter else f"ss.{name}(x)"
     function.__doc__ = f"""{formula} of the stored entries.
 
@@ -172,17 +176,23 @@ def _structured(name, scalar_op, formula, slope, zero="", parameter=False, scale
 
 _NOT_ZERO = ", although the function of 0 is not 0: hence *structured*"
 
-structured_sigmoid = _structured("structured_sigmoid", ps.sigmoid, "1 / (1 + exp(-x))", "y_k (1 - y_k)", _NOT_ZERO)
+structured_sigmoid = _structured(
+    "structured_sigmoid", ps.sigmoid, "1 / (1 + exp(-x))", "y_k (1 - y_k)", _NOT_ZERO
+)
 structured_exp = _structured("structured_exp", ps.exp, "exp(x)", "y_k", _NOT_ZERO)
 structured_log = _structured("structured_log", ps.log, "Natural logarithm", "1 / x_k", _NOT_ZERO)
-structured_pow = _structured("structured_pow", ps.pow, "x ** s", "s x_k^(s - 1)", " (also where s <= 0)", True)
+structured_pow = _structured(
+    "structured_pow", ps.pow, "x ** s", "s x_k^(s - 1)", " (also where s <= 0)", True
+)
 structured_minimum = _structured(
     "structured_minimum", ps.minimum, "min(x, s)", "1 where x_k < s, else 0", " (also where s < 0)", True
 )
 structured_maximum = _structured(
     "structured_maximum", ps.maximum, "max(x, s)", "1 where x_k > s, else 0", " (also where s > 0)", True
 )
-structured_add = _structured("structured_add", ps.add, "x + s", "1", _NOT_ZERO.replace("function", "sum"), True)
+structured_add = _structured(
+    "structured_add", ps.add, "x + s", "1", _NOT_ZERO.replace("function", "sum"), True
+)
 structured_abs = _structured("structured_abs", ps.abs, "Absolute value", "sign(x_k)")
 structured_conjugate = _structured("structured_conjugate", ps.conj, "Complex conjugate", "1, conjugated")
 sin = _structured("sin", ps.sin, "Sine", "cos(x_k)")
@@ -279,18 +289,26 @@ class Cast(SparseOp):
     def __init__(self, out_type):
         out_type = np.dtype(out_type).name
         if out_type not in all_dtypes:
-            raise TypeError(f"cast: unsupported dtype {out_type!r} of a sparse matrix; choose one of {all_dtypes}.")
+            raise TypeError(
+                f"cast: unsupported dtype {out_type!r} of a sparse matrix; choose one of {all_dtypes}."
+            )
         self.out_type = out_type
 
     def is_additive(self, dtype):
         """Whether casting commutes with summing duplicates."""
-        return not (dtype in continuous_dtypes and self.out_type not in continuous_dtypes) and self.out_type != "bool"
+        return (
+            not (dtype in continuous_dtypes and self.out_type not in continuous_dtypes)
+            and self.out_type != "bool"
+        )
 
     def make_node(self, x):
         x = sparse_operand("cast", x)
         if x.dtype in complex_dtypes and self.out_type not in complex_dtypes:
             raise error(
-                "cast", [x], f"a complex matrix has no {self.out_type} values", "Take the real part of x.values first."
+                "cast",
+                [x],
+                f"a complex matrix has no {self.out_type} values",
+                "Take the real part of x.values first.",
             )
         return apply(self, [x], x.type.clone(dtype=self.out_type))
 

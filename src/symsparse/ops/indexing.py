@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from symsparse.ops.base import SparseOp, apply, dense_operand, error, is_sparse, sampled, sparse_operand, typed
+from symsparse.ops.base import (
+    SparseOp,
+    apply,
+    dense_operand,
+    error,
+    is_sparse,
+    sampled,
+    sparse_operand,
+    typed,
+)
 from symsparse.types import SCIPY_CLASSES, integer_dtypes
 
 
@@ -57,7 +66,9 @@ class GetItemListGrad(SparseOp):
         x, index, gz = inputs
         n, k = x.shape[0], gz.shape[0]
         if len(index) != k or gz.shape[1] != x.shape[1]:
-            raise ValueError(f"get_item_list_grad: shapes do not fit: {x.shape}, {len(index)} rows and {gz.shape}.")
+            raise ValueError(
+                f"get_item_list_grad: shapes do not fit: {x.shape}, {len(index)} rows and {gz.shape}."
+            )
         places = np.where(index < 0, index + n, index)
         selection = SCIPY_CLASSES["csr"]((np.ones(k, dtype=gz.dtype), (places, np.arange(k))), shape=(n, k))
         result = (selection @ gz).asformat(x.format)
@@ -109,7 +120,12 @@ def getitem(x, index):
     """``x[index]`` for a list, array or vector of rows."""
     if isinstance(index, list | np.ndarray) or getattr(getattr(index, "type", None), "ndim", None) == 1:
         return get_item_list(x, index)
-    raise error("getitem", [x], f"index {index!r} is not supported", "Select rows with a list, array or integer vector.")
+    raise error(
+        "getitem",
+        [x],
+        f"index {index!r} is not supported",
+        "Select rows with a list, array or integer vector.",
+    )
 
 
 __all__ = ["GetItemList", "GetItemListGrad", "get_item_list", "get_item_list_grad", "getitem"]

@@ -1,6 +1,15 @@
 """How a matrix is stored: transpose, format, order of indices, duplicates, explicit zeros."""
 
-from symsparse.ops.base import OTHER_FORMAT, SparseOp, apply, canonical, error, is_sparse, sparse_operand, typed
+from symsparse.ops.base import (
+    OTHER_FORMAT,
+    SparseOp,
+    apply,
+    canonical,
+    error,
+    is_sparse,
+    sparse_operand,
+    typed,
+)
 from symsparse.types import compressed, sparse_formats
 
 

@@ -75,7 +75,9 @@ class Dot(SparseOp):
     def make_node(self, x, y):
         x, y = operand("dot", x), operand("dot", y)
         if not (is_sparse(x) or is_sparse(y)):
-            raise error("dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones.")
+            raise error(
+                "dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones."
+            )
         for v in (x, y):
             if not is_sparse(v):
                 dense_operand("dot", v, (1, 2))
@@ -258,8 +260,12 @@ class SamplingDot(SparseOp):
     def make_node(self, x, y, p):
         name = "sampling_dot"
         x, y, p = dense_operand(name, x, (2,)), dense_operand(name, y, (2,)), sparse_operand(name, p)
-        (m, k), (n, l), (pm, pn) = x.type.shape, y.type.shape, p.type.shape
-        for a, b, what in ((k, l, "x and y differ in their columns"), (m, pm, "x and p differ in their rows"), (n, pn, "the rows of y are not the columns of p")):
+        (m, k), (n, k_y), (pm, pn) = x.type.shape, y.type.shape, p.type.shape
+        for a, b, what in (
+            (k, k_y, "x and y differ in their columns"),
+            (m, pm, "x and p differ in their rows"),
+            (n, pn, "the rows of y are not the columns of p"),
+        ):
             if None not in (a, b) and a != b:
                 raise error(name, [x, y, p], what, kind=ValueError)
         shape = (pm if pm is not None else m, pn if pn is not None else n)
@@ -283,7 +289,11 @@ class SamplingDot(SparseOp):
         x, y, p = inputs
         cx, cy = conjugate(x), conjugate(y)
         weighted = conjugate(p) * g  # sparse on p's pattern, whatever g is
-        return [structured_dot(weighted, cy), structured_dot(weighted.T, cx), sampling_dot(cx, cy, sampled(g, p))]
+        return [
+            structured_dot(weighted, cy),
+            structured_dot(weighted.T, cx),
+            sampling_dot(cx, cy, sampled(g, p)),
+        ]
 
 
 class Usmm(SparseOp):
@@ -310,7 +320,9 @@ class Usmm(SparseOp):
         dtype = upcast(alpha.dtype, x.dtype, y.dtype, z.dtype)
         product = TensorType(dtype, shape)()
         merged = tuple(
-            a if a is not None else b for a, b in zip(shape, z.type.shape, strict=True) if _agree(name, product, z, a, b)
+            a if a is not None else b
+            for a, b in zip(shape, z.type.shape, strict=True)
+            if _agree(name, product, z, a, b)
         )
         return apply(self, [alpha, x, y, z], TensorType(dtype, merged))
 
@@ -328,7 +340,7 @@ class Usmm(SparseOp):
         return [shapes[3]]
 
     def cotangents(self, inputs, output, g):
-        alpha, x, y, z = inputs
+        alpha, x, y, _ = inputs
         scalar = conjugate(alpha.reshape(())) if alpha.type.ndim else conjugate(alpha)
         product = _structured_product(x, y)
         galpha = (g * conjugate(product)).sum().reshape(alpha.shape if alpha.type.ndim else ())
@@ -426,10 +438,14 @@ def structured_dot(x, y):
     array([3., 8.])
     """
     x, y = operand("structured_dot", x), operand("structured_dot", y)
+    if 0 in (x.type.ndim, y.type.ndim):
+        raise error("structured_dot", [x, y], "a scalar has no matrix product", "Write x * s.")
     if is_sparse(x):
         return StructuredDot()(x, y)
     if not is_sparse(y):
-        raise error("structured_dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones.")
+        raise error(
+            "structured_dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones."
+        )
     dense_operand("structured_dot", x, (1, 2))
     _product_shape("structured_dot", x, y)
     product = StructuredDot()(transpose(y), x.T)
@@ -467,7 +483,9 @@ def true_dot(x, y, grad_preserves_dense=True):
     if is_sparse(x):
         return op(x, y)
     if not is_sparse(y):
-        raise error("true_dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones.")
+        raise error(
+            "true_dot", [x, y], "needs a sparse operand", "Use pytensor.tensor.dot for two dense ones."
+        )
     dense_operand("true_dot", x, (2,))
     return transpose(op(transpose(y), x.T))
 

@@ -89,8 +89,8 @@ def sp_sum(x, axis=None, sparse_grad=False):
 
     Notes
     -----
-    Gradient: regular by default, ``gx_ij = g`` (``g_j``, ``g_i``) at every position, which stays symbolic until somebody
-    reads it densely; with ``sparse_grad=True`` structured, the same at the stored entries only. O(nnz).
+    Gradient: regular by default, ``gx_ij = g`` (``g_j``, ``g_i``) at every position, which stays symbolic
+    until somebody reads it densely; with ``sparse_grad=True`` structured, the same at the stored entries only. O(nnz).
 
     Examples
     --------

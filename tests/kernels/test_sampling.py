@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from symsparse.kernels import sample
+from symsparse.kernels import sampling
 from tests.kernels.patterns import (
     PATTERNS,
     RICH,
@@ -23,7 +23,7 @@ every_pattern = pytest.mark.parametrize("p", PATTERNS.values(), ids=PATTERNS.key
 def test_gather_dense(p):
     dense = with_nonfinite(values(p.shape, "float64"))
     expected = dense[p.majors, p.indices]
-    assert_same(call(sample.gather_dense, dense, *p.arrays, p.n_minor), expected, "float64")
+    assert_same(call(sampling.gather_dense, dense, *p.arrays, p.n_minor), expected, "float64")
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ def test_gather_dense(p):
 def test_gather_dense_kinds(dtype, index, kind):
     p = RICH.as_kind(index, kind)
     dense = laid_out(values(p.shape, dtype), kind)
-    assert_same(call(sample.gather_dense, dense, *p.arrays, p.n_minor), dense[p.majors, p.indices], dtype)
+    assert_same(call(sampling.gather_dense, dense, *p.arrays, p.n_minor), dense[p.majors, p.indices], dtype)
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (4, 7), (6, 7), (5, 8), (7, 5), (1, 7), (5, 1), (1, 1), (0, 0)])
 def test_gather_dense_needs_the_same_shape(shape):
     with pytest.raises(ValueError, match="shapes"):
-        sample.gather_dense(np.ones(shape), *RICH.arrays, RICH.n_minor)
+        sampling.gather_dense(np.ones(shape), *RICH.arrays, RICH.n_minor)
 
 
 def check_locate(x, g):
     where = {(r, c): k for r, c, k in g.entries}
     expected = [where.get((r, c), -1) for r, c, _ in x.entries]
-    assert_same(call(sample.locate, *x.arrays, *g.arrays), expected, x.indices.dtype)
+    assert_same(call(sampling.locate, *x.arrays, *g.arrays), expected, x.indices.dtype)
 
 
 @every_pattern
@@ -73,15 +73,15 @@ def test_locate_goes_back_in_a_row_for_what_comes_out_of_order():
 
 def test_locate_needs_as_many_rows():
     with pytest.raises(ValueError, match="shapes"):
-        sample.locate(*RICH.arrays, *PATTERNS["plain"].arrays)
+        sampling.locate(*RICH.arrays, *PATTERNS["plain"].arrays)
 
 
 def test_locate_in_a_long_row_out_of_order_is_not_quadratic():
     n = 400_000
     g, x = pattern([range(n)], n), pattern([np.random.default_rng(0).permutation(n).tolist()], n)
-    sample.locate(*RICH.arrays, *RICH.canonical().arrays)  # compiled before the clock starts
+    sampling.locate(*RICH.arrays, *RICH.canonical().arrays)  # compiled before the clock starts
     start = time.perf_counter()
-    out = sample.locate(*x.arrays, *g.arrays)
+    out = sampling.locate(*x.arrays, *g.arrays)
     assert time.perf_counter() - start < 3  # a scan for each entry takes 15 s
     assert_same(out, x.indices, "int32")
 
@@ -99,15 +99,15 @@ def test_take_or_zero(dtype, index, kind):
     v = laid_out(values(6, dtype) + np.ones(1, dtype), kind)
     for places in ([], [0, -1, 5, 5, -1, 2], [-1, -1]):
         expected = [v[k] if k >= 0 else 0 for k in places]
-        assert_same(call(sample.take_or_zero, v, laid_out(np.array(places, index), kind)), expected, dtype)
+        assert_same(call(sampling.take_or_zero, v, laid_out(np.array(places, index), kind)), expected, dtype)
 
 
 def test_take_or_zero_from_nothing():
-    assert_same(sample.take_or_zero(np.empty(0), np.array([-1, -1], "int32")), [0, 0], "float64")
+    assert_same(sampling.take_or_zero(np.empty(0), np.array([-1, -1], "int32")), [0, 0], "float64")
 
 
 def test_take_or_zero_brings_nonfinite_values():
     v = np.array([np.nan, np.inf, -np.inf])
     assert_same(
-        sample.take_or_zero(v, np.array([2, -1, 0, 1], "int32")), [-np.inf, 0, np.nan, np.inf], "float64"
+        sampling.take_or_zero(v, np.array([2, -1, 0, 1], "int32")), [-np.inf, 0, np.nan, np.inf], "float64"
     )
