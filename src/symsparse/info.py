@@ -41,7 +41,7 @@ def _threads() -> dict[str, str]:
     return {
         "threading layers": ", ".join(available) or "none",
         "threading layer": _selected_layer(),
-        "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS}",  # type: ignore[attr-defined]
+        "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS}",
     }
 
 

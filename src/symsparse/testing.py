@@ -1,5 +1,9 @@
 """Tools to test code that uses sparse matrices: reference mode, random matrices, gradient checks."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
@@ -7,7 +11,7 @@ from pytensor.compile.mode import FAST_COMPILE, Mode
 from pytensor.gradient import verify_grad
 from pytensor.link.basic import PerformLinker
 
-from symsparse.ops import CSM, csm_data, dense_from_sparse
+from symsparse.ops import CSM, csc_from_dense, csm_data, csr_from_dense, dense_from_sparse
 from symsparse.ops.base import is_sparse
 from symsparse.types import SCIPY_CLASSES, SparseTensorType, check_pattern, compressed, sparse_formats
 
@@ -23,7 +27,7 @@ def _generator(rng):
 
 def _random_values(rng, size, dtype, gap):
     dtype = np.dtype(dtype)
-    if dtype == bool:
+    if dtype.kind == "b":
         return np.ones(size, dtype)
     if dtype.kind in "iu":
         low, high = (0, 50) if gap is None else (0, gap[0]) if len(gap) == 1 else gap
@@ -155,17 +159,18 @@ def verify_grad_sparse(op, pt_values, structured=False, *args, rng=None, **kwarg
     >>> from symsparse.testing import random_sparse, verify_grad_sparse
     >>> verify_grad_sparse(ss.tanh, [random_sparse("csr", (3, 4), rng=0)], structured=True)
     """
-    dense_point, makers = [], []
+    dense_point: list[Any] = []
+    makers: list[Callable] = []
     for value in pt_values:
         if not sp.issparse(value):
             dense_point.append(np.asarray(value))
-            makers.append(lambda v: v)
+            makers.append(_itself)
         elif structured:
             dense_point.append(np.asarray(value.data))
-            makers.append(lambda v, value=value: _with_pattern(value, v))
+            makers.append(functools.partial(_with_pattern, value))
         else:
             dense_point.append(value.toarray())
-            makers.append(lambda v, value=value: as_format(v, value.format))
+            makers.append(csr_from_dense if value.format == "csr" else csc_from_dense)
 
     def dense_op(*variables):
         out = op(*(make(v) for make, v in zip(makers, variables, strict=True)))
@@ -176,11 +181,8 @@ def verify_grad_sparse(op, pt_values, structured=False, *args, rng=None, **kwarg
     return verify_grad(dense_op, dense_point, *args, rng=rng or np.random.default_rng(0), **kwargs)
 
 
-def as_format(v, format):
-    """Sparse matrix of the entries of a dense variable that are not zero."""
-    from symsparse.ops import csc_from_dense, csr_from_dense
-
-    return {"csr": csr_from_dense, "csc": csc_from_dense}[format](v)
+def _itself(v):
+    return v
 
 
 def _with_pattern(value, v):
@@ -190,8 +192,8 @@ def _with_pattern(value, v):
 
 def assert_same_matrix(actual, expected, **tolerance):
     """Fail unless two matrices, sparse or dense, hold the same numbers (NaN equals NaN)."""
-    dense = [x.toarray() if sp.issparse(x) else np.asarray(x) for x in (actual, expected)]
-    np.testing.assert_allclose(*dense, **{"rtol": 1e-9, "atol": 1e-11, **tolerance})
+    actual, expected = (x.toarray() if sp.issparse(x) else np.asarray(x) for x in (actual, expected))
+    np.testing.assert_allclose(actual, expected, **{"rtol": 1e-9, "atol": 1e-11, **tolerance})
 
 
 def assert_well_formed(value, type):

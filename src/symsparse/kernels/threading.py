@@ -3,6 +3,7 @@
 import ctypes
 import importlib.metadata
 import sys
+from pathlib import Path
 
 
 def find_tbb():
@@ -12,7 +13,7 @@ def find_tbb():
         files = importlib.metadata.files("tbb") or ()
     except importlib.metadata.PackageNotFoundError:
         return None
-    paths = [f.locate() for f in files if f.name == names.get(sys.platform)]
+    paths = [Path(str(f.locate())) for f in files if f.name == names.get(sys.platform)]
     return next((str(p) for p in paths if p.exists()), None)
 
 

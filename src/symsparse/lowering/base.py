@@ -33,7 +33,7 @@ class KernelOp(Op):
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern.
     """
 
-    __props__: tuple[str, ...] = ()
+    __props__: Any = ()
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
 
@@ -51,8 +51,8 @@ class KernelOp(Op):
         raise TypeError(f"{self} declares no outputs")
 
     def make_node(self, *inputs):
-        inputs = [pt.as_tensor(x) for x in inputs]
-        return Apply(self, inputs, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*inputs)])
+        made = [pt.as_tensor(x) for x in inputs]
+        return Apply(self, made, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*made)])
 
     def perform(self, node, inputs, outputs):
         results = self.kernel_for(node)(*(x.item() if x.ndim == 0 else x for x in map(np.asarray, inputs)))

@@ -43,5 +43,5 @@ __all__ = sorted(
         )
         for name in family.__all__
     }
-    - {"normalized_axis", "sum_dtype", "with_values", "getitem", "true_div", "floor_div", "mod", "power"}
+    - {"normalized_axis", "sum_dtype", "with_values", "getitem"}
 )

@@ -503,7 +503,7 @@ def _zero_preserving(name, scalar_op, x, y, instead):
         raise error(name, [x, y], "takes a sparse matrix and a scalar", instead)
     if not isinstance(y, Constant):
         raise error(name, [x, y], "cannot know whether zeros stay zero with a symbolic scalar", instead)
-    function = getattr(np, scalar_op.nfunc_spec[0]) if scalar_op.nfunc_spec else None
+    function = getattr(np, scalar_op.nfunc_spec[0])
     with np.errstate(all="ignore"):
         at_zero = function(np.zeros((), dtype=x.dtype), y.data)
     if not at_zero == 0:

@@ -212,7 +212,8 @@ class SparseOp(Op):
 
     A subclass writes ``cotangents(inputs, output, g)`` and ``tangent(inputs, output, tangents)``; this class deals
     with disconnected variables, integer outputs, and dtypes. ``differentiable`` names the inputs that have a
-    derivative (None: all); ``multilinear`` says that the output is linear in each of them alone, which gives the tangent.
+    derivative (None: all); ``multilinear`` says that the output is linear in each of them alone, which gives the
+    tangent.
     """
 
     differentiable: tuple[int, ...] | None = (0,)

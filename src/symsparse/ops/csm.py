@@ -211,13 +211,11 @@ class CSMGrad(SparseOp):
 
     def perform(self, node, inputs, outputs):
         # Formats do not matter as long as both are alike: read both as csr.
-        x = compressed("csr", *inputs[:3], _as_csr_shape(inputs[:4]))
-        g = compressed("csr", *inputs[4:7], _as_csr_shape(inputs[4:]))
-        require = _as_csr_shape(inputs[:4])[0] == _as_csr_shape(inputs[4:])[0]
-        if not require or tuple(inputs[3]) != tuple(inputs[7]):
+        if len(inputs[2]) != len(inputs[6]) or tuple(inputs[3]) != tuple(inputs[7]):
             raise ValueError(f"csm_grad: shapes differ: {tuple(inputs[3])} and {tuple(inputs[7])}.")
-        width = max(x.shape[1], g.shape[1])
-        x, g = (compressed("csr", m.data, m.indices, m.indptr, (m.shape[0], width)) for m in (x, g))
+        shape = (len(inputs[2]) - 1, int(max([0, *inputs[3]])))
+        x = compressed("csr", inputs[0], inputs[1], inputs[2], shape)
+        g = compressed("csr", inputs[4], inputs[5], inputs[6], shape)
         outputs[0][0] = lookup(g, x)
 
     def infer_shape(self, node, shapes):
@@ -226,16 +224,6 @@ class CSMGrad(SparseOp):
     def cotangents(self, inputs, output, g):
         # out = x's entries looked up in g; the transposed map takes h at x's entries back to g's entries.
         return [csm_grad(*inputs[4:], g, *inputs[1:4])]
-
-
-def _as_csr_shape(parts):
-    _, indices, indptr, shape = parts
-    n_major = len(indptr) - 1
-    if n_major not in tuple(shape):
-        raise ValueError(
-            f"csm_grad: indptr has {len(indptr)} elements, which fits no axis of {tuple(shape)}."
-        )
-    return (n_major, int(max([0, *shape, *(indices + 1)])))
 
 
 csm_grad = CSMGrad()

@@ -1,9 +1,11 @@
 """Functions of the stored entries of one sparse matrix: the structured family, neg, cast."""
 
 import numpy as np
+import pytensor
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 import scipy.special
+from pytensor.graph.basic import Apply
 from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.ops.base import (
@@ -42,15 +44,13 @@ class StructuredElemwise(SparseOp):
     def make_node(self, x, *parameters):
         name = f"structured_{self.scalar_op}"
         x = sparse_operand(name, x)
-        parameters = [dense_operand(name, p, (0,)) for p in parameters]
+        scalars = [dense_operand(name, p, (0,)) for p in parameters]
         values = pt.vector(dtype=x.dtype)
         try:
-            dtype = Elemwise(self.scalar_op)(values, *parameters).dtype
+            dtype = Elemwise(self.scalar_op)(values, *scalars).dtype
         except TypeError as e:
-            raise error(name, [x, *parameters], f"not defined for these dtypes ({e})") from None
-        from pytensor.graph.basic import Apply
-
-        return Apply(self, [x, *parameters], [x.type.clone(dtype=dtype)()])
+            raise error(name, [x, *scalars], f"not defined for these dtypes ({e})") from None
+        return Apply(self, [x, *scalars], [x.type.clone(dtype=dtype)()])
 
     def perform(self, node, inputs, outputs):
         x, *parameters = inputs
@@ -125,28 +125,26 @@ def canonical_values(x):
 def _structured(name, scalar_op, formula, slope, zero="", parameter=False, scale=None):
     """A function of the structured family, with its docstring."""
     op = StructuredElemwise(scalar_op)
-    if parameter:
 
-        def function(x, s):
-            return op(x, s)
+    def of_matrix(x):
+        x = sparse_operand(name, x)
+        if scalar_op == ps.conj and x.dtype not in complex_dtypes:
+            return x
+        if scale is None:
+            return op(x)
+        return op(x, np.asarray(scale, dtype=Elemwise(ps.exp)(pt.vector(dtype=x.dtype)).dtype))
 
-    else:
+    def of_matrix_and_scalar(x, s):
+        return op(x, s)
 
-        def function(x):
-            x = sparse_operand(name, x)
-            if scalar_op == ps.conj and x.dtype not in complex_dtypes:
-                return x
-            if scale is None:
-                return op(x)
-            return op(x, np.asarray(scale, dtype=Elemwise(ps.exp)(pt.vector(dtype=x.dtype)).dtype))
-
+    function = of_matrix_and_scalar if parameter else of_matrix
     function.__name__ = function.__qualname__ = name
     takes = (
         "\n    s : scalar\n        Number, NumPy scalar, or symbolic scalar; differentiable."
         if parameter
         else ""
     )
-    call = f"ss.{name}(x, 2)" if parameter else f"ss.{name}(x)"
+    call = f"ss.{name}(x, 2.0)" if parameter else f"ss.{name}(x)"
     function.__doc__ = f"""{formula} of the stored entries.
 
     Parameters
@@ -165,11 +163,10 @@ def _structured(name, scalar_op, formula, slope, zero="", parameter=False, scale
 
     Examples
     --------
-    >>> import scipy.sparse as sp
     >>> import symsparse as ss
-    >>> x = ss.constant(sp.csr_array([[0.0, 0.5]]))
-    >>> {call}.eval().nnz
-    1
+    >>> x = ss.csr_matrix("x", dtype="float64", shape=(2, 3))
+    >>> {call}.type
+    SparseTensorType(csr, float64, shape=(2, 3))
     """
     return function
 
@@ -377,8 +374,6 @@ def cast(variable, dtype):
     >>> ss.cast(ss.csr_matrix("x", dtype="float64"), "float32").dtype
     'float32'
     """
-    import pytensor
-
     x = sparse_operand("cast", variable)
     dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
     return x if x.dtype == dtype else Cast(dtype)(x)

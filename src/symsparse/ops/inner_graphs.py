@@ -33,7 +33,7 @@ def _if_else_pullback(original, self, inputs, outputs, cotangents):
     if not any(map(is_sparse, (*outputs, *cotangents))):
         return original(self, inputs, outputs, cotangents)
     condition = inputs[0]
-    found = {True: [], False: []}
+    found: dict[bool, list] = {True: [], False: []}
     for g in cotangents:
         for branch in (True, False):
             if is_disconnected(g):

@@ -1,7 +1,5 @@
 """Sums of a sparse matrix."""
 
-import numbers
-
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.type import TensorType
@@ -16,7 +14,7 @@ def normalized_axis(op, axis):
         return None
     if isinstance(axis, tuple | list) and len(axis) == 1:
         axis = axis[0]
-    if not isinstance(axis, numbers.Integral) or not -2 <= axis < 2:
+    if not isinstance(axis, int | np.integer) or not -2 <= axis < 2:
         raise ValueError(f"{op}: axis {axis!r} is not one of None, 0, 1, -1, -2.")
     return int(axis) % 2
 
