@@ -5,6 +5,22 @@ Every public name is here; see `matrix`, `shared` and `structured_dot` first.
 
 from symsparse import backends, lowering, rewrites
 from symsparse._version import __version__
+from symsparse.constructors import (
+    as_sparse,
+    as_sparse_or_tensor_variable,
+    as_sparse_variable,
+    constant,
+    csc_array,
+    csc_dmatrix,
+    csc_fmatrix,
+    csc_matrix,
+    csr_array,
+    csr_dmatrix,
+    csr_fmatrix,
+    csr_matrix,
+    matrix,
+    shared,
+)
 from symsparse.ops import *
 from symsparse.ops import (
     __all__ as _ops,
@@ -22,25 +38,7 @@ from symsparse.types import (
     sparse_formats,
     uint_dtypes,
 )
-from symsparse.variables import (
-    SparseConstant,
-    SparseSharedVariable,
-    SparseVariable,
-    as_sparse,
-    as_sparse_or_tensor_variable,
-    as_sparse_variable,
-    constant,
-    csc_array,
-    csc_dmatrix,
-    csc_fmatrix,
-    csc_matrix,
-    csr_array,
-    csr_dmatrix,
-    csr_fmatrix,
-    csr_matrix,
-    matrix,
-    shared,
-)
+from symsparse.variables import SparseConstant, SparseSharedVariable, SparseVariable
 
 __all__ = [
     "SparseConstant",

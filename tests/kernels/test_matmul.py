@@ -113,50 +113,6 @@ def test_inner_sizes_must_agree(name, excess):
         matmul.scatter_matrix(v, *p.arrays, np.ones((wrong_major, 3)), p.n_minor)
 
 
-def check_sddmm(p, a, b):
-    with np.errstate(invalid="ignore"):
-        expected = [
-            sum((x * y for x, y in zip(a[r], b[c], strict=True)), a.dtype.type(0)) for r, c, _ in p.entries
-        ]
-    assert_same(call(matmul.sddmm, *p.arrays, a, b, p.n_minor), expected, a.dtype)
-
-
-@every_pattern
-def test_sddmm(p):
-    for width in WIDTHS:
-        a, b = (values((n, width), "float64", seed) for seed, n in enumerate(p.shape))
-        check_sddmm(p, a, b)
-        check_sddmm(p, with_nonfinite(a), b)
-        check_sddmm(p, a, with_nonfinite(b))
-
-
-@pytest.mark.parametrize(("dtype", "index", "kind"), DENSE_KINDS)
-def test_sddmm_kinds(dtype, index, kind):
-    p = RICH.as_kind(index, kind)
-    check_sddmm(p, *(laid_out(values((n, 3), dtype, seed), kind) for seed, n in enumerate(p.shape)))
-
-
-def test_sddmm_of_a_row_major_and_a_column_major_matrix():
-    a, b = (values((n, 3), "float64", seed) for seed, n in enumerate(RICH.shape))
-    check_sddmm(RICH, a, laid_out(b, "F"))
-
-
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        ((4, 3), (7, 3)),
-        ((6, 3), (7, 3)),
-        ((5, 3), (6, 3)),
-        ((5, 3), (8, 3)),
-        ((5, 3), (7, 2)),
-        ((5, 0), (7, 3)),
-    ],
-)
-def test_sddmm_needs_shapes_that_fit(a, b):
-    with pytest.raises(ValueError, match="shapes"):
-        matmul.sddmm(*RICH.arrays, np.ones(a), np.ones(b), RICH.n_minor)
-
-
 def check_product(a, u, b, v):
     found = call(matmul.product_pattern, *a.arrays, *b.arrays, a.n_minor, b.n_minor)
     rows = [sorted({c for i in row for c in b.rows[i]}) for row in a.rows]

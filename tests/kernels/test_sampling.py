@@ -111,3 +111,57 @@ def test_take_or_zero_brings_nonfinite_values():
     assert_same(
         sampling.take_or_zero(v, np.array([2, -1, 0, 1], "int32")), [-np.inf, 0, np.nan, np.inf], "float64"
     )
+
+
+WIDTHS = (0, 1, 3, 17)
+DENSE_KINDS = [
+    ("float64", "int32", "F"),
+    ("float64", "int32", "strided"),
+    ("float32", "int64", "read-only"),
+    ("complex128", "int32", "C"),
+    ("int32", "int32", "C"),
+]
+
+
+def check_sddmm(p, a, b):
+    with np.errstate(invalid="ignore"):
+        expected = [
+            sum((x * y for x, y in zip(a[r], b[c], strict=True)), a.dtype.type(0)) for r, c, _ in p.entries
+        ]
+    assert_same(call(sampling.sddmm, *p.arrays, a, b, p.n_minor), expected, a.dtype)
+
+
+@every_pattern
+def test_sddmm(p):
+    for width in WIDTHS:
+        a, b = (values((n, width), "float64", seed) for seed, n in enumerate(p.shape))
+        check_sddmm(p, a, b)
+        check_sddmm(p, with_nonfinite(a), b)
+        check_sddmm(p, a, with_nonfinite(b))
+
+
+@pytest.mark.parametrize(("dtype", "index", "kind"), DENSE_KINDS)
+def test_sddmm_kinds(dtype, index, kind):
+    p = RICH.as_kind(index, kind)
+    check_sddmm(p, *(laid_out(values((n, 3), dtype, seed), kind) for seed, n in enumerate(p.shape)))
+
+
+def test_sddmm_of_a_row_major_and_a_column_major_matrix():
+    a, b = (values((n, 3), "float64", seed) for seed, n in enumerate(RICH.shape))
+    check_sddmm(RICH, a, laid_out(b, "F"))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((4, 3), (7, 3)),
+        ((6, 3), (7, 3)),
+        ((5, 3), (6, 3)),
+        ((5, 3), (8, 3)),
+        ((5, 3), (7, 2)),
+        ((5, 0), (7, 3)),
+    ],
+)
+def test_sddmm_needs_shapes_that_fit(a, b):
+    with pytest.raises(ValueError, match="shapes"):
+        sampling.sddmm(*RICH.arrays, np.ones(a), np.ones(b), RICH.n_minor)

@@ -69,24 +69,6 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
 
 
 @kernel
-def sddmm(indices, indptr, a, b, n_minor):
-    """``out = a[major, :] . b[minor, :]`` for each stored entry."""
-    if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
-        raise ValueError("sampling_dot: the shapes of the operands do not fit")
-    indices = unsigned(indices)
-    width = a.shape[1]
-    out = np.empty(len(indices), dtype=a.dtype)
-    for r in range(len(indptr) - 1):
-        for k in range(indptr[r], indptr[r + 1]):
-            c = indices[k]
-            total = a.dtype.type(0)
-            for j in range(width):
-                total += a[r, j] * b[c, j]
-            out[k] = total
-    return out
-
-
-@kernel
 def product_pattern(a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
     """Canonical pattern of the product of two compressed matrices (rows of a, rows of b)."""
     if n_inner != len(b_indptr) - 1:

@@ -12,5 +12,6 @@ from symsparse.lowering import (
     matmul,
     reduction,
     sampling,
+    scaling,
 )
 from symsparse.lowering.base import lowering_db

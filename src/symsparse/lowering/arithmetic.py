@@ -16,18 +16,15 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.csm import SamePattern
-from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
+from symsparse.lowering.layout import canonical, to_format
 from symsparse.lowering.sampling import sample_dense
 from symsparse.ops.arithmetic import (
     AddSD,
     AddSS,
     AddSSData,
-    ColScaleCSC,
     MulSD,
     MulSS,
     MulSV,
-    RowScaleCSC,
-    StructuredAddSV,
 )
 
 
@@ -121,12 +118,12 @@ def lower_add_sd(node, x, y):
     x, y = x.cast(dtype), pt.cast(y, dtype)
     if y.type.ndim == 1:
         y = y[None, :]
-    y = _only_static_ones(y, x)
+    y = only_static_ones(y, x)
     total = AddToDense()(x.values, *x.pattern, y if x.format == "csr" else y.T, x.n_minor)
     return total if x.format == "csr" else total.T
 
 
-def _only_static_ones(y, x):
+def only_static_ones(y, x):
     """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
     conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
     return (
@@ -152,21 +149,3 @@ def lower_mul_sd(node, x, y):
     if y.type.ndim == 0:
         return x.with_values(x.values * y)
     return x.with_values(x.values * sample_dense(y, x))
-
-
-def along(x: Parts, s, axis):
-    """The element of the vector `s` along an axis, for each stored entry of `x`."""
-    if (axis == 0) == (x.format == "csr"):
-        return RepeatMajor()(s, x.indptr)
-    return TakeMinor()(s, x.indices, x.n_minor)
-
-
-@lowers(ColScaleCSC, RowScaleCSC)
-def lower_scale(node, x, s):
-    return x.with_values(x.values * along(x, s, node.op.axis))
-
-
-@lowers(StructuredAddSV)
-def lower_structured_add_sv(node, x, v):
-    x = canonical(x)
-    return x.with_values(x.values + sample_dense(v, x))

@@ -4,7 +4,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.elemwise import Elemwise
 
-from symsparse.lowering.arithmetic import _only_static_ones, union
+from symsparse.lowering.arithmetic import only_static_ones, union
 from symsparse.lowering.base import Parts, lowers
 from symsparse.lowering.conversion import compress, densify
 from symsparse.ops import comparison as ops
@@ -35,7 +35,7 @@ def _stored(node, x, holds):
 def lower_compare_sd(node, x, y):
     if y.type.ndim == 1:
         y = y[None, :]
-    return pt.cast(Elemwise(node.op.scalar_op)(densify(x), _only_static_ones(y, x)), "uint8")
+    return pt.cast(Elemwise(node.op.scalar_op)(densify(x), only_static_ones(y, x)), "uint8")
 
 
 def drop_zeros(x):

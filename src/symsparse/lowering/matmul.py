@@ -1,21 +1,14 @@
 """Lowering of matrix products."""
 
 import pytensor.tensor as pt
-from pytensor.graph.basic import Constant
-from pytensor.tensor.basic import Alloc
 
 from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, same_index_dtype, vector
 from symsparse.lowering.conversion import compress, densify
-from symsparse.lowering.csm import CheckPattern
 from symsparse.lowering.layout import to_format
-from symsparse.lowering.sampling import SDDMM, sddmm
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.matmul import (
     Dot,
-    SamplingDot,
     StructuredDot,
-    StructuredDotGradCSC,
-    StructuredDotGradCSR,
     TrueDot,
     Usmm,
 )
@@ -124,33 +117,3 @@ def lower_usmm(node, alpha, x, y, z):
     result = densify(result) if isinstance(result, Parts) else result
     alpha = alpha.reshape(()) if alpha.type.ndim else alpha
     return alpha.astype(dtype) * result + z.astype(dtype)
-
-
-@lowers(SamplingDot)
-def lower_sampling_dot(node, x, y, p):
-    dtype = node.outputs[0].dtype
-    x, y = pt.cast(x, dtype), pt.cast(y, dtype)
-    sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
-    return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
-
-
-def _all_ones(values):
-    owner = values.owner
-    if isinstance(values, Constant):
-        return bool((values.data == 1).all())
-    return (
-        owner is not None
-        and isinstance(owner.op, Alloc)
-        and isinstance(owner.inputs[0], Constant)
-        and bool(owner.inputs[0].data == 1)
-    )
-
-
-@lowers(StructuredDotGradCSR, StructuredDotGradCSC)
-def lower_structured_dot_grad(node, indices, indptr, b, g):
-    n, m = g.shape[0], b.shape[0]
-    sizes = (n, m) if node.op.format == "csr" else (m, n)
-    indices, indptr = CheckPattern()(indices, indptr, indices.shape[0], *sizes)
-    dtype = node.outputs[0].dtype
-    b, g = pt.cast(b, dtype), pt.cast(g, dtype)
-    return SDDMM()(indices, indptr, *((g, b) if node.op.format == "csr" else (b, g)), sizes[1])

@@ -7,6 +7,7 @@ These keep a regular cotangent symbolic: where it is only sampled, the dense mat
 """
 
 import pytensor.tensor as pt
+from pytensor.graph.basic import Constant
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
@@ -22,7 +23,7 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
-from symsparse.ops.sampling import Sample
+from symsparse.ops.sampling import Sample, SamplingDot, StructuredDotGradCSC, StructuredDotGradCSR
 
 
 class GatherDense(KernelOp):
@@ -56,7 +57,7 @@ class TakeOrZero(KernelOp):
 
 
 class SDDMM(KernelOp):
-    kernel = "matmul.sddmm"
+    kernel = "sampling.sddmm"
 
     def outputs(self, indices, indptr, a, b, n_minor):
         return [vector(a, indices.type.shape[0])]
@@ -183,3 +184,35 @@ def lower_sample(node, g, x):
     if isinstance(g, Parts):
         return sample_sparse(g, x)
     return x.with_values(sample_dense(g, x))
+
+
+@lowers(SamplingDot)
+def lower_sampling_dot(node, x, y, p):
+    dtype = node.outputs[0].dtype
+    x, y = pt.cast(x, dtype), pt.cast(y, dtype)
+    sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
+    return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
+
+
+def _all_ones(values):
+    owner = values.owner
+    if isinstance(values, Constant):
+        return bool((values.data == 1).all())
+    return (
+        owner is not None
+        and isinstance(owner.op, Alloc)
+        and isinstance(owner.inputs[0], Constant)
+        and bool(owner.inputs[0].data == 1)
+    )
+
+
+@lowers(StructuredDotGradCSR, StructuredDotGradCSC)
+def lower_structured_dot_grad(node, indices, indptr, b, g):
+    from symsparse.lowering.csm import CheckPattern
+
+    n, m = g.shape[0], b.shape[0]
+    sizes = (n, m) if node.op.format == "csr" else (m, n)
+    indices, indptr = CheckPattern()(indices, indptr, indices.shape[0], *sizes)
+    dtype = node.outputs[0].dtype
+    b, g = pt.cast(b, dtype), pt.cast(g, dtype)
+    return SDDMM()(indices, indptr, *((g, b) if node.op.format == "csr" else (b, g)), sizes[1])

@@ -9,8 +9,10 @@ from symsparse.ops import (
     indexing,
     layout,
     matmul,
+    operators,
     reduction,
     sampling,
+    scaling,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
@@ -21,9 +23,11 @@ from symsparse.ops.elementwise import *
 from symsparse.ops.indexing import *
 from symsparse.ops.layout import *
 from symsparse.ops.matmul import *
+from symsparse.ops.operators import *
 from symsparse.ops.reduction import *
 from symsparse.ops.reduction import normalized_axis
 from symsparse.ops.sampling import *
+from symsparse.ops.scaling import *
 
 # Internal helpers stay out of the public names.
 __all__ = sorted(
@@ -38,8 +42,11 @@ __all__ = sorted(
             indexing,
             layout,
             matmul,
+            operators,
+            operators,
             reduction,
             sampling,
+            scaling,
         )
         for name in family.__all__
     }

@@ -3,9 +3,7 @@
 import numbers
 
 import numpy as np
-import pytensor.scalar as ps
 import pytensor.tensor as pt
-from pytensor.graph.basic import Constant
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
@@ -26,65 +24,9 @@ from symsparse.ops.base import (
     wider_index,
     zero_cotangent,
 )
-from symsparse.ops.elementwise import StructuredElemwise, neg, structured_pow
-from symsparse.ops.reduction import sp_sum
+from symsparse.ops.broadcasting import broadcast_shape, broadcast_value, sparse_summed_to, summed_to
+from symsparse.ops.elementwise import neg
 from symsparse.types import compressed
-
-
-def _broadcast_shape(op, x, y):
-    """Static shape of x (a matrix) elementwise y (0-D, 1-D or 2-D, sizes 1 broadcast); x's axes never do."""
-    own = x.type.shape
-    for axis, size in zip(range(-y.type.ndim, 0), y.type.shape, strict=True):
-        if size not in (None, 1) and own[axis] not in (None, size):
-            raise error(
-                op,
-                [x, y],
-                "shapes do not fit",
-                "The dense operand may have size 1 where it broadcasts.",
-                ValueError,
-            )
-    if y.type.ndim == 2:
-        return tuple(
-            a if a is not None else (b if b != 1 else None) for a, b in zip(own, y.type.shape, strict=True)
-        )
-    return own
-
-
-def _broadcast_value(op, x_shape, node_y, y):
-    """`y` broadcast to the matrix's shape; only sizes that are 1 in the graph broadcast."""
-    for axis, static in zip(range(-y.ndim, 0), node_y.type.shape, strict=True):
-        if static != 1 and y.shape[axis] != x_shape[axis]:
-            raise ValueError(f"{op}: shapes do not fit: {tuple(x_shape)} and {y.shape}.")
-    return np.broadcast_to(y, x_shape)
-
-
-def _summed_to(g, y):
-    """The dense cotangent `g` of a matrix summed over the axes along which `y` was broadcast."""
-    if y.type.ndim == 0:
-        return g.sum()
-    if y.type.ndim == 1:
-        return g.sum(0, keepdims=True)[0] if y.type.shape[0] != 1 else g.sum()[None]
-    for axis, size in enumerate(y.type.shape):
-        if size == 1:
-            g = g.sum(axis, keepdims=True)
-    return g
-
-
-def _sparse_summed_to(g, y):
-    """The sparse cotangent `g` of a matrix as a dense cotangent of `y`, summed where `y` was broadcast."""
-    if y.type.ndim == 0:
-        return sp_sum(g, sparse_grad=True)
-    if y.type.ndim == 1:
-        return (
-            sp_sum(g, axis=0, sparse_grad=True) if y.type.shape[0] != 1 else sp_sum(g, sparse_grad=True)[None]
-        )
-    if y.type.shape == (1, 1):
-        return sp_sum(g, sparse_grad=True)[None, None]
-    if y.type.shape[0] == 1:
-        return sp_sum(g, axis=0, sparse_grad=True)[None, :]
-    if y.type.shape[1] == 1:
-        return sp_sum(g, axis=1, sparse_grad=True)[:, None]
-    return g.toarray(structured=False)
 
 
 class _SparseSparse(SparseOp):
@@ -173,12 +115,12 @@ class AddSSData(_SparseSparse):
 
     def tangent(self, inputs, output, tangents):
         tx, ty = (
-            zero if t is None else t for t, zero in zip(tangents, map(_zeros_on_pattern, inputs), strict=True)
+            zero if t is None else t for t, zero in zip(tangents, map(zeros_on_pattern, inputs), strict=True)
         )
         return add(sampled(tx, inputs[0]), sampled(ty, inputs[1]))
 
 
-def _zeros_on_pattern(x):
+def zeros_on_pattern(x):
     return x.ones_like() * np.zeros((), dtype=x.dtype)
 
 
@@ -190,19 +132,19 @@ class AddSD(SparseOp):
 
     def make_node(self, x, y):
         x, y = sparse_operand("add", x), dense_operand("add", y, (1, 2))
-        shape = _broadcast_shape("add", x, y)
+        shape = broadcast_shape("add", x, y)
         return apply(self, [x, y], TensorType(upcast(x.dtype, y.dtype), shape))
 
     def perform(self, node, inputs, outputs):
         x, y = inputs
-        full = _broadcast_value("add", x.shape, node.inputs[1], y)
+        full = broadcast_value("add", x.shape, node.inputs[1], y)
         outputs[0][0] = np.asarray(x.toarray() + full, dtype=node.outputs[0].dtype)
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]
 
     def cotangents(self, inputs, output, g):
-        return [sampled(g, inputs[0]), _summed_to(g, inputs[1])]
+        return [sampled(g, inputs[0]), summed_to(g, inputs[1])]
 
     def tangent(self, inputs, output, tangents):
         tx, ty = tangents
@@ -252,13 +194,13 @@ class MulSD(SparseOp):
 
     def make_node(self, x, y):
         x, y = sparse_operand(self.name, x), dense_operand(self.name, y, self.ndims)
-        shape = _broadcast_shape(self.name, x, y)
+        shape = broadcast_shape(self.name, x, y)
         return apply(self, [x, y], x.type.clone(dtype=upcast(x.dtype, y.dtype), shape=shape))
 
     def perform(self, node, inputs, outputs):
         x, y = inputs
         dtype = node.outputs[0].dtype
-        factor = _broadcast_value(self.name, x.shape, node.inputs[1], y)[x.tocoo().coords]
+        factor = broadcast_value(self.name, x.shape, node.inputs[1], y)[x.tocoo().coords]
         with np.errstate(all="ignore"):
             values = x.data.astype(dtype) * factor.astype(dtype)
         outputs[0][0] = compressed(x.format, values, x.indices.copy(), x.indptr.copy(), x.shape)
@@ -269,7 +211,7 @@ class MulSD(SparseOp):
     def cotangents(self, inputs, output, g):
         x, y = inputs
         conj_y = pt.conj(y) if y.dtype.startswith("complex") else y
-        return [g * conj_y, _sparse_summed_to(mul(x.conj(), g), y)]
+        return [g * conj_y, sparse_summed_to(mul(x.conj(), g), y)]
 
 
 class MulSV(MulSD):
@@ -279,79 +221,6 @@ class MulSV(MulSD):
     ndims = (1,)
 
 
-class ColScaleCSC(SparseOp):
-    """``x_ij * s_j``; csr too. Gradient structured: ``g * s``, ``sum_i x_ij g_ij``."""
-
-    __props__ = ()
-    differentiable = (0, 1)
-    multilinear = True
-    name, axis = "col_scale", 1
-
-    def make_node(self, x, s):
-        x, s = sparse_operand(self.name, x), dense_operand(self.name, s, (1,))
-        n, k = x.type.shape[self.axis], s.type.shape[0]
-        if None not in (n, k) and n != k:
-            what = "column" if self.axis else "row"
-            raise error(self.name, [x, s], f"the vector needs one element per {what}", kind=ValueError)
-        shape = tuple(k if i == self.axis and n is None else n for i, n in enumerate(x.type.shape))
-        return apply(self, [x, s], x.type.clone(dtype=upcast(x.dtype, s.dtype), shape=shape))
-
-    def perform(self, node, inputs, outputs):
-        x, s = inputs
-        require_equal(self.name, "sizes of the axis and of the vector", x.shape[self.axis], len(s))
-        dtype = node.outputs[0].dtype
-        values = x.data.astype(dtype) * s.astype(dtype)[x.tocoo().coords[self.axis]]
-        outputs[0][0] = compressed(x.format, values, x.indices.copy(), x.indptr.copy(), x.shape)
-
-    def infer_shape(self, node, shapes):
-        return [shapes[0]]
-
-    def cotangents(self, inputs, output, g):
-        x, s = inputs
-        g = sampled(g, x)
-        conj_s = pt.conj(s) if s.dtype.startswith("complex") else s
-        return [type(self)()(g, conj_s), sp_sum(mul(x.conj(), g), axis=1 - self.axis, sparse_grad=True)]
-
-
-class RowScaleCSC(ColScaleCSC):
-    """``x_ij * s_i``; csr too. Gradient structured: ``g * s``, ``sum_j x_ij g_ij``."""
-
-    name, axis = "row_scale", 0
-
-
-class StructuredAddSV(SparseOp):
-    """``x_ij + v_j`` at the stored entries of x. Gradient structured: ``g``, ``sum_i g_ij``."""
-
-    __props__ = ()
-    differentiable = (0, 1)
-
-    def make_node(self, x, y):
-        x, v = sparse_operand("structured_add_s_v", x), dense_operand("structured_add_s_v", y, (1,))
-        shape = _broadcast_shape("structured_add_s_v", x, v)
-        return apply(self, [x, v], x.type.clone(dtype=upcast(x.dtype, v.dtype), shape=shape))
-
-    def perform(self, node, inputs, outputs):
-        x, v = canonical(inputs[0]), inputs[1]
-        dtype = node.outputs[0].dtype
-        added = _broadcast_value("structured_add_s_v", x.shape, node.inputs[1], v)[x.tocoo().coords]
-        values = x.data.astype(dtype) + added.astype(dtype)
-        outputs[0][0] = typed(node, compressed(x.format, values, x.indices.copy(), x.indptr.copy(), x.shape))
-
-    def infer_shape(self, node, shapes):
-        return [shapes[0]]
-
-    def cotangents(self, inputs, output, g):
-        x, v = inputs
-        g = sampled(g, x)
-        return [g, _sparse_summed_to(g, v)]
-
-    def tangent(self, inputs, output, tangents):
-        x = inputs[0]
-        tx = _zeros_on_pattern(x) if tangents[0] is None else sampled(tangents[0], x)
-        return tx if tangents[1] is None else structured_add_s_v(tx, tangents[1])
-
-
-structured_add_s_v = StructuredAddSV()
 mul_s_v = MulSV()
 add_s_s_data = AddSSData()
 
@@ -359,7 +228,7 @@ add_s_s_data = AddSSData()
 # -- dispatch ---------------------------------------------------------------------------------------------------
 
 
-def _pair(op, x, y):
+def pair(op, x, y):
     """Both operands made symbolic; at least one must be sparse."""
     x, y = operand(op, x), operand(op, y)
     if not (is_sparse(x) or is_sparse(y)):
@@ -395,7 +264,7 @@ def add(x, y):
     for a, b in ((x, y), (y, x)):
         if isinstance(a, numbers.Number) and a == 0 and not isinstance(b, numbers.Number):
             return sparse_operand("add", b)
-    x, y = _pair("add", x, y)
+    x, y = pair("add", x, y)
     if is_sparse(x) and is_sparse(y):
         return AddSS()(x, y)
     _refuse_scalar("add", x, y)
@@ -431,7 +300,7 @@ def sub(x, y):
         return sparse_operand("sub", x)
     if isinstance(x, numbers.Number) and x == 0:
         return neg(y)
-    x, y = _pair("sub", x, y)
+    x, y = pair("sub", x, y)
     _refuse_scalar("sub", x, y)
     return add(x, neg(y) if is_sparse(y) else -y)
 
@@ -462,139 +331,11 @@ def mul(x, y):
     >>> ss.mul(sp.csr_array([[1.0, 0.0, 3.0]]), [1.0, 2.0, 3.0]).eval().toarray()
     array([[1., 0., 9.]])
     """
-    x, y = _pair("mul", x, y)
+    x, y = pair("mul", x, y)
     if is_sparse(x) and is_sparse(y):
         return MulSS()(x, y)
     x, y = (x, y) if is_sparse(x) else (y, x)
     return MulSD()(x, y)
-
-
-def true_div(x, y):
-    """Quotient of a sparse matrix and a dense scalar, vector or matrix, at the stored entries; ``x / y``.
-
-    Notes
-    -----
-    Positions that are not stored stay zero, even where `y` is zero. Gradient as `mul`.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> ss.true_div(sp.csr_array([[1.0, 0.0]]), 2).eval().toarray()
-    array([[0.5, 0. ]])
-    """
-    x, y = _pair("true_div", x, y)
-    if not is_sparse(x) or is_sparse(y):
-        raise error(
-            "true_div",
-            [x, y],
-            "dividing by a sparse matrix divides by its zeros",
-            "Write x / y.toarray(), or mul(x, structured_pow(y, -1)) for the stored entries only.",
-        )
-    if y.type.ndim == 0:
-        return StructuredElemwise(ps.true_div)(x, y)
-    return mul(x, pt.true_div(np.ones((), dtype=y.dtype), y))
-
-
-def _zero_preserving(name, scalar_op, x, y, instead):
-    """``f(x, s)`` at the stored entries, for a scalar s with f(0, s) = 0."""
-    x, y = _pair(name, x, y)
-    if not is_sparse(x) or is_sparse(y) or y.type.ndim != 0:
-        raise error(name, [x, y], "takes a sparse matrix and a scalar", instead)
-    if not isinstance(y, Constant):
-        raise error(name, [x, y], "cannot know whether zeros stay zero with a symbolic scalar", instead)
-    function = getattr(np, scalar_op.nfunc_spec[0])
-    with np.errstate(all="ignore"):
-        at_zero = function(np.zeros((), dtype=x.dtype), y.data)
-    if not at_zero == 0:
-        raise error(name, [x, y], f"the result would be dense, since it is {at_zero} where x is 0", instead)
-    return StructuredElemwise(scalar_op)(x, y)
-
-
-def power(x, y):
-    """``x ** s`` for a constant scalar s > 0; see `structured_pow` for the stored entries and any s."""
-    base, exponent = _pair("power", x, y)
-    if (
-        is_sparse(base)
-        and isinstance(exponent, Constant)
-        and not is_sparse(exponent)
-        and exponent.type.ndim == 0
-    ):
-        if exponent.data.dtype.kind != "c" and exponent.data > 0:
-            return structured_pow(base, exponent)
-    instead = "Write structured_pow(x, s) for the stored entries, or x.toarray() ** s."
-    if is_sparse(exponent):
-        instead = "Write s ** x.toarray()." if not is_sparse(base) else "Write x.toarray() ** y.toarray()."
-    raise error(
-        "power", [base, exponent], "only a sparse matrix to a constant power > 0 stays sparse", instead
-    )
-
-
-def floor_div(x, y):
-    """``x // s`` for a constant scalar s."""
-    instead = "Write structured_monoid(pytensor.tensor.int_div)(x, s), or x.toarray() // s."
-    return _zero_preserving("floor_divide", ps.int_div, x, y, instead)
-
-
-def mod(x, y):
-    """``x % s`` for a constant scalar s."""
-    instead = "Write structured_monoid(pytensor.tensor.mod)(x, s), or x.toarray() % s."
-    return _zero_preserving("mod", ps.mod, x, y, instead)
-
-
-def col_scale(x, s):
-    """Columns of a sparse matrix times the elements of a vector, ``x_ij * s_j``.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    s : dense vector (n,)
-
-    Returns
-    -------
-    sparse matrix (m, n)
-        Format and pattern of `x`, dtype of both upcast.
-
-    Notes
-    -----
-    Gradient: structured, ``g * s`` on x's pattern and ``gs_j = sum_i x_ij g_ij``. O(nnz).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> ss.col_scale(sp.csc_array([[1.0, 1.0]]), [2.0, 3.0]).eval().toarray()
-    array([[2., 3.]])
-    """
-    return ColScaleCSC()(x, s)
-
-
-def row_scale(x, s):
-    """Rows of a sparse matrix times the elements of a vector, ``x_ij * s_i``.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    s : dense vector (m,)
-
-    Returns
-    -------
-    sparse matrix (m, n)
-        Format and pattern of `x`, dtype of both upcast.
-
-    Notes
-    -----
-    Gradient: structured, ``g * s`` on x's pattern and ``gs_i = sum_j x_ij g_ij``. O(nnz).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> ss.row_scale(sp.csr_array([[1.0, 1.0], [0.0, 1.0]]), [2.0, 3.0]).eval().toarray()
-    array([[2., 2.],
-           [0., 3.]])
-    """
-    return RowScaleCSC()(x, s)
 
 
 subtract, multiply = sub, mul
@@ -603,24 +344,14 @@ __all__ = [
     "AddSD",
     "AddSS",
     "AddSSData",
-    "ColScaleCSC",
     "MulSD",
     "MulSS",
     "MulSV",
-    "RowScaleCSC",
-    "StructuredAddSV",
     "add",
     "add_s_s_data",
-    "col_scale",
-    "floor_div",
-    "mod",
     "mul",
     "mul_s_v",
     "multiply",
-    "power",
-    "row_scale",
-    "structured_add_s_v",
     "sub",
     "subtract",
-    "true_div",
 ]

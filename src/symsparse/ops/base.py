@@ -20,6 +20,7 @@ from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
 from pytensor.scalar import upcast
 
+from symsparse.constructors import as_sparse_or_tensor_variable, as_sparse_variable
 from symsparse.types import (
     SparseTensorType,
     complex_dtypes,
@@ -28,7 +29,6 @@ from symsparse.types import (
     discrete_dtypes,
     float_dtypes,
 )
-from symsparse.variables import as_sparse_or_tensor_variable, as_sparse_variable
 
 OTHER_FORMAT = {"csr": "csc", "csc": "csr"}
 

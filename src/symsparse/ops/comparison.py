@@ -5,7 +5,7 @@ import pytensor.scalar as ps
 from pytensor.graph.basic import Constant
 from pytensor.tensor.type import TensorType
 
-from symsparse.ops.arithmetic import _broadcast_shape, _broadcast_value, _pair
+from symsparse.ops.arithmetic import pair
 from symsparse.ops.base import (
     SparseOp,
     apply,
@@ -19,6 +19,7 @@ from symsparse.ops.base import (
     typed,
     wider_index,
 )
+from symsparse.ops.broadcasting import broadcast_shape, broadcast_value
 from symsparse.ops.elementwise import StructuredElemwise, cast
 from symsparse.types import SCIPY_CLASSES
 
@@ -59,11 +60,11 @@ class _CompareSS(_Compare):
 class _CompareSD(_Compare):
     def make_node(self, x, y):
         x, y = sparse_operand(self.name, x), dense_operand(self.name, y, (1, 2))
-        return apply(self, [x, y], TensorType("uint8", _broadcast_shape(self.name, x, y)))
+        return apply(self, [x, y], TensorType("uint8", broadcast_shape(self.name, x, y)))
 
     def perform(self, node, inputs, outputs):
         x, y = inputs
-        full = _broadcast_value(self.name, x.shape, node.inputs[1], y)
+        full = broadcast_value(self.name, x.shape, node.inputs[1], y)
         outputs[0][0] = getattr(np, self.name)(x.toarray(), full).astype("uint8")
 
 
@@ -105,7 +106,7 @@ greater_equal_s_s, greater_equal_s_d = GreaterEqualSS(), GreaterEqualSD()
 
 
 def _compare(name, sparse_sparse, sparse_dense, mirrored, x, y):
-    x, y = _pair(name, x, y)
+    x, y = pair(name, x, y)
     if is_sparse(x) and is_sparse(y):
         return sparse_sparse(x, y)
     if not is_sparse(x):

@@ -1,21 +1,28 @@
-"""Sampling a matrix on a sparse pattern: the structured half of the cotangent law."""
+"""Sampling a matrix, or a product of matrices, on a sparse pattern: the structured half of the cotangent law."""
 
 import numpy as np
+from pytensor.graph.basic import Apply
+from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
     SparseOp,
     apply,
     canonical,
+    conjugate,
+    dense_operand,
+    error,
     is_sparse,
     lookup,
     merged_shape,
     operand,
     require_equal,
+    sampled,
     sparse_operand,
     typed,
+    upcast,
     wider_index,
 )
-from symsparse.types import compressed
+from symsparse.types import compressed, integer_dtypes
 
 
 class Sample(SparseOp):
@@ -83,4 +90,148 @@ def sample(g, x):
     return Sample()(g, x)
 
 
-__all__ = ["Sample", "sample"]
+class SamplingDot(SparseOp):
+    """``p * (x @ y.T)`` computed at the stored entries of p only.
+
+    Gradient: ``(p * g) @ y``, ``(p * g).T @ x``, and for p structured ``g * (x @ y.T)`` at p's entries.
+    """
+
+    __props__ = ()
+    differentiable = (0, 1, 2)
+    multilinear = True
+
+    def make_node(self, x, y, p):
+        name = "sampling_dot"
+        x, y, p = dense_operand(name, x, (2,)), dense_operand(name, y, (2,)), sparse_operand(name, p)
+        (m, k), (n, k_y), (pm, pn) = x.type.shape, y.type.shape, p.type.shape
+        for a, b, what in (
+            (k, k_y, "x and y differ in their columns"),
+            (m, pm, "x and p differ in their rows"),
+            (n, pn, "the rows of y are not the columns of p"),
+        ):
+            if None not in (a, b) and a != b:
+                raise error(name, [x, y, p], what, kind=ValueError)
+        shape = (pm if pm is not None else m, pn if pn is not None else n)
+        return apply(self, [x, y, p], p.type.clone(dtype=upcast(x.dtype, y.dtype, p.dtype), shape=shape))
+
+    def perform(self, node, inputs, outputs):
+        x, y, p = inputs
+        if x.shape[1] != y.shape[1] or (x.shape[0], y.shape[0]) != p.shape:
+            raise ValueError(f"sampling_dot: shapes do not fit: {x.shape}, {y.shape} and {p.shape}.")
+        dtype = node.outputs[0].dtype
+        rows, cols = p.tocoo().coords
+        sampled_product = (x.astype(dtype)[rows] * y.astype(dtype)[cols]).sum(1)
+        result = p.astype(dtype)
+        result.data = result.data * sampled_product.astype(dtype)
+        outputs[0][0] = typed(node, result.copy())
+
+    def infer_shape(self, node, shapes):
+        return [shapes[2]]
+
+    def cotangents(self, inputs, output, g):
+        from symsparse.ops.matmul import structured_dot
+
+        x, y, p = inputs
+        cx, cy = conjugate(x), conjugate(y)
+        weighted = conjugate(p) * g  # sparse on p's pattern, whatever g is
+        return [
+            structured_dot(weighted, cy),
+            structured_dot(weighted.T, cx),
+            sampling_dot(cx, cy, sampled(g, p)),
+        ]
+
+
+class _StructuredDotGrad(SparseOp):
+    """Cotangent of the values of the sparse operand of a structured dot: ``g @ b.T`` at its entries."""
+
+    __props__ = ()
+    differentiable = (2, 3)
+    multilinear = True
+    format: str
+
+    def make_node(self, a_indices, a_indptr, b, g_ab):
+        name = type(self).__name__
+        indices, indptr = (dense_operand(name, v, (1,)) for v in (a_indices, a_indptr))
+        b, g = (dense_operand(name, v, (2,)) for v in (b, g_ab))
+        for v in (indices, indptr):
+            if v.dtype not in integer_dtypes:
+                raise error(name, [v], "indices and indptr must be integers")
+        dtype = upcast(b.dtype, g.dtype)
+        return Apply(self, [indices, indptr, b, g], [TensorType(dtype, (indices.type.shape[0],))()])
+
+    def perform(self, node, inputs, outputs):
+        indices, indptr, b, g = inputs
+        major = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        rows, cols = (major, indices) if self.format == "csr" else (indices, major)
+        outputs[0][0] = (g[rows] * b[cols]).sum(1).astype(node.outputs[0].dtype)
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+    def cotangents(self, inputs, output, h):
+        # out_k = g[i_k] . b[j_k]: with H the sparse matrix of values h, gb = H.T @ g and gg = H @ b.
+        from symsparse.ops.csm import CSM, shape_vector
+        from symsparse.ops.matmul import structured_dot
+
+        indices, indptr, b, g = inputs
+        sparse = CSM(self.format)(h, indices, indptr, shape_vector(g.shape[0], b.shape[0]))
+        return [structured_dot(sparse.T, conjugate(g)), structured_dot(sparse, conjugate(b))]
+
+
+class StructuredDotGradCSC(_StructuredDotGrad):
+    """Values of ``g @ b.T`` at the entries of a csc pattern (indices, indptr)."""
+
+    format = "csc"
+
+
+class StructuredDotGradCSR(_StructuredDotGrad):
+    """Values of ``g @ b.T`` at the entries of a csr pattern (indices, indptr)."""
+
+    format = "csr"
+
+
+sdg_csc, sdg_csr = StructuredDotGradCSC(), StructuredDotGradCSR()
+
+
+def sampling_dot(x, y, p):
+    """Product of two dense matrices at the stored entries of a sparse one: ``p * (x @ y.T)``.
+
+    Parameters
+    ----------
+    x : dense matrix (m, k)
+    y : dense matrix (n, k)
+    p : sparse matrix (m, n)
+
+    Returns
+    -------
+    sparse matrix (m, n)
+        Format and pattern of `p`; dtype of all three upcast.
+
+    Notes
+    -----
+    Gradient: ``(p * g) @ y`` and ``(p * g).T @ x``, dense; wrt p structured, ``g * (x @ y.T)`` at p's entries.
+    O(nnz(p) k): no m x n matrix is formed (SDDMM).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> p = sp.csr_array([[0.0, 1.0], [0.0, 0.0]])
+    >>> ss.sampling_dot(np.ones((2, 3)), np.ones((2, 3)), p).eval().toarray()
+    array([[0., 3.],
+           [0., 0.]])
+    """
+    return SamplingDot()(x, y, p)
+
+
+__all__ = [
+    "Sample",
+    "SamplingDot",
+    "StructuredDotGradCSC",
+    "StructuredDotGradCSR",
+    "sample",
+    "sampling_dot",
+    "sdg_csc",
+    "sdg_csr",
+]
