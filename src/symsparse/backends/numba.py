@@ -1,6 +1,7 @@
 """The edge of Numba: sparse arrays as structs, kernels inlined in PyTensor's functions, cheap calls."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -164,9 +165,12 @@ def _deepcopy(x):
 # -- ops --------------------------------------------------------------------------------------------------------
 
 
+_own_source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
 def _key(*facts):
     """Cache salt: what a function bakes in and PyTensor's own key does not know, and our sources."""
-    return int(hashlib.sha256(repr((fingerprint, facts)).encode()).hexdigest()[:15], 16)
+    return int(hashlib.sha256(repr((fingerprint, _own_source, facts)).encode()).hexdigest()[:15], 16)
 
 
 @register_funcify_default_op_cache_key(KernelOp)

@@ -81,7 +81,7 @@ def add_to_dense(values, indices, indptr, y, n_minor):
     n_major = len(indptr) - 1
     if (y.shape[0] != n_major and y.shape[0] != 1) or (y.shape[1] != n_minor and y.shape[1] != 1):
         raise ValueError("add: the shapes of the sparse and the dense operand do not fit")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.empty((n_major, n_minor), dtype=values.dtype)
     for r in range(n_major):
         yr = 0 if y.shape[0] == 1 else r

@@ -11,7 +11,10 @@ kernel = functools.partial(numba.njit, cache=True, error_model="numpy", nogil=Tr
 
 
 def unsigned(indices):
-    """View of an int32 index vector as uint32: no test for negative indices in the loop, which is twice as fast."""
+    """View of an int32 index vector as uint32: no test for negative indices in the loop, which is twice as fast.
+
+    For indptr too: its elements become the positions k of ``values[k]``.
+    """
     return indices.view(np.uint32) if indices.dtype == np.int32 else indices
 
 

@@ -8,7 +8,7 @@ from symsparse.kernels.base import kernel, unsigned
 @kernel
 def densify(values, indices, indptr, n_minor):
     """Dense n_major x n_minor matrix; entries stored twice are added."""
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.zeros((len(indptr) - 1, n_minor), dtype=values.dtype)
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):

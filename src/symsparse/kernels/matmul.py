@@ -10,7 +10,7 @@ def gather_vector(values, indices, indptr, x, n_minor):
     """``out[major] = sum values * x[minor]``: csr @ x."""
     if len(x) != n_minor:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.empty(len(indptr) - 1, dtype=values.dtype)
     for r in range(len(out)):
         total = values.dtype.type(0)
@@ -25,7 +25,7 @@ def scatter_vector(values, indices, indptr, x, n_minor):
     """``out[minor] += values * x[major]``: csc @ x."""
     if len(x) != len(indptr) - 1:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.zeros(n_minor, dtype=values.dtype)
     for r in range(len(x)):
         factor = x[r]
@@ -39,7 +39,7 @@ def gather_matrix(values, indices, indptr, x, n_minor):
     """``out[major, :] = sum values * x[minor, :]``: csr @ X."""
     if x.shape[0] != n_minor:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     width = x.shape[1]
     out = np.zeros((len(indptr) - 1, width), dtype=values.dtype)
     for r in range(out.shape[0]):
@@ -56,7 +56,7 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
     """``out[minor, :] += values * x[major, :]``: csc @ X."""
     if x.shape[0] != len(indptr) - 1:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     width = x.shape[1]
     out = np.zeros((n_minor, width), dtype=values.dtype)
     for r in range(x.shape[0]):

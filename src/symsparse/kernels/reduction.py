@@ -8,6 +8,7 @@ from symsparse.kernels.base import kernel, unsigned
 @kernel
 def sum_major(values, indptr):
     """Sum of each major slice."""
+    indptr = unsigned(indptr)
     out = np.empty(len(indptr) - 1, dtype=values.dtype)
     for r in range(len(out)):
         total = values.dtype.type(0)

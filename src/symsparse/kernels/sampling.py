@@ -10,7 +10,7 @@ def gather_dense(dense, indices, indptr, n_minor):
     """``dense[major, minor]`` for each stored entry."""
     if dense.shape[0] != len(indptr) - 1 or dense.shape[1] != n_minor:
         raise ValueError("the shapes of the sparse and the dense operand differ")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.empty(len(indices), dtype=dense.dtype)
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
@@ -57,7 +57,7 @@ def sddmm(indices, indptr, a, b, n_minor):
     """``out = a[major, :] . b[minor, :]`` for each stored entry."""
     if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
         raise ValueError("sampling_dot: the shapes of the operands do not fit")
-    indices = unsigned(indices)
+    indices, indptr = unsigned(indices), unsigned(indptr)
     width = a.shape[1]
     out = np.empty(len(indices), dtype=a.dtype)
     for r in range(len(indptr) - 1):
