@@ -35,7 +35,7 @@ def matrix(format, name=None, dtype=None, shape=(None, None), index_dtype="int32
     >>> ss.matrix("csc", "x", dtype="float32")
     x{csc, float32, shape=(?, ?)}
     """
-    return SparseTensorType(format, dtype or "floatX", shape, index_dtype)(name)
+    return SparseTensorType(format, dtype or "floatX", shape, index_dtype=index_dtype)(name)
 
 
 def csr_matrix(name=None, dtype=None, shape=(None, None), index_dtype="int32"):

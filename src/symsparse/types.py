@@ -87,11 +87,13 @@ class SparseTensorType(Type, HasDataType, HasShape):
         Of the stored values: bool, any integer, float32/64, complex64/128, or ``"floatX"``.
     shape : tuple of int or None
         Static shape; None where unknown.
+    name : str, optional
+        Not part of the type's identity.
+    broadcastable : None
+        Kept for compatibility; a sparse matrix never broadcasts.
     index_dtype : {"int32", "int64"}
         Of ``indices`` and ``indptr``. Values with other index dtypes are converted when they fit, and refused
         when they don't.
-    name : str, optional
-        Kept for compatibility; not part of the type's identity.
 
     Examples
     --------
@@ -105,7 +107,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
     broadcastable = (False, False)
     filter_checks_isfinite = False
 
-    def __init__(self, format, dtype, shape=(None, None), index_dtype="int32", name=None):
+    def __init__(self, format, dtype, shape=None, name=None, broadcastable=None, *, index_dtype="int32"):
         if format not in SCIPY_CLASSES:
             raise ValueError(f"Unsupported sparse format {format!r}; choose one of {sparse_formats}.")
         dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
@@ -118,7 +120,14 @@ class SparseTensorType(Type, HasDataType, HasShape):
             (None, None) if shape is None else tuple(None if n is None else operator.index(n) for n in shape)
         )
         if len(shape) != 2 or any(n is not None and n < 0 for n in shape):
-            raise ValueError(f"A sparse matrix has two dimensions of size >= 0, not shape={shape}.")
+            raise ValueError(
+                f"A sparse matrix has two dimensions of size >= 0, not shape={shape}. (A loop cannot stack sparse "
+                "matrices: in a scan, pass x.values and build the matrix inside with CSR or CSC.)"
+            )
+        if broadcastable not in (None, (False, False), [False, False]):
+            raise ValueError(
+                f"A sparse matrix never broadcasts: broadcastable={broadcastable} is not possible."
+            )
         if index_dtype == "int32" and any(n is not None and n > np.iinfo(np.int32).max for n in shape):
             raise ValueError(f"Shape {shape} does not fit int32 indices; pass index_dtype='int64'.")
         self.format = format
@@ -137,7 +146,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
             format or self.format,
             dtype or self.dtype,
             self.shape if shape is None else shape,
-            index_dtype or self.index_dtype,
+            index_dtype=index_dtype or self.index_dtype,
             **kwargs,
         )
 
@@ -328,5 +337,5 @@ def type_of(value, format=None, shape=None):
     format = format or (value.format if value.format in SCIPY_CLASSES else "csr")
     wide = max(*value.shape, value.nnz) > np.iinfo(np.int32).max
     return SparseTensorType(
-        format, value.dtype, value.shape if shape is None else shape, "int64" if wide else "int32"
+        format, value.dtype, value.shape if shape is None else shape, index_dtype="int64" if wide else "int32"
     )

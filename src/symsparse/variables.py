@@ -105,7 +105,7 @@ class SparseVariable(Variable):
 
     def copy(self, name=None):
         """This matrix again, as a new variable."""
-        twin = _ops().with_values(self, self.values.copy())
+        twin = _ops().AsFormat(self.format)(self)
         twin.name = name
         return twin
 

@@ -234,3 +234,40 @@ def test_shapes_that_differ_at_run_time_are_an_error(op, format):
     for shape in ((2, 4), (5, 3)):
         with pytest.raises(ValueError, match=r"shape|size|operand"):
             f(random_sparse(format, (2, 3), 1.0, rng=0), random_sparse("csr", shape, 1.0, rng=1))
+
+
+def test_indices_out_of_range_are_never_wrapped_into_legal_ones():
+    with pytest.raises(ValueError, match="outside"):
+        pytensor.function(
+            [], ss.CSM("csr")(np.ones(1), np.array([2**32]), np.array([0, 1]), np.array([1, 3]))
+        )()
+    rows, places = pt.dmatrix(), pt.lvector()
+    f = pytensor.function([rows, places], ss.construct_sparse_from_list(pt.zeros((3, 2)), rows, places))
+    for place in (2**32 + 1, 3, -1):
+        with pytest.raises(ValueError, match="outside"):
+            f(np.ones((1, 2)), np.array([place]))
+
+
+def test_division_is_division():
+    x, y, d = ss.csr_matrix("x", dtype="float64"), pt.dvector("y"), pt.dmatrix("d")
+    got = pytensor.function([x, y], x / y)(sp.csr_array([[1e-310, 1.0]]), np.array([1e-310, 2.0]))
+    np.testing.assert_array_equal(got.data, [1.0, 0.5])
+    value, divisor = random_sparse("csr", (9, 8), rng=0), RNG.uniform(0.1, 3, (9, 8))
+    got = pytensor.function([x, d], x / d)(value, divisor)
+    np.testing.assert_array_equal(got.toarray(), value.toarray() / divisor)
+
+
+def test_a_lazy_operand_of_the_wrong_shape_is_refused():
+    x, n = ss.csr_matrix("x", dtype="float64"), pt.lscalar("n")
+    value = random_sparse("csr", (3, 3), rng=0)
+    for made in (ss.sample(pt.alloc(1.0, n, n), x), x * pt.alloc(1.0, n, n)):
+        with pytest.raises(ValueError, match="shape"):
+            pytensor.function([x, n], made)(value, 7)
+    y = ss.csr_matrix("y", dtype="float64")
+    with pytest.raises(ValueError, match="shape"):
+        pytensor.function([x, y], x + y.zeros_like())(value, random_sparse("csr", (5, 5), rng=0))
+
+
+def test_no_rows_at_all():
+    x = ss.constant(random_sparse("csr", (3, 4), rng=0))
+    assert x[[]].eval().shape == (0, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed, lower_constant
+from numba.core.imputils import impl_ret_borrowed, lower_cast, lower_constant
 from numba.extending import (
     NativeValue,
     box,
@@ -14,6 +14,7 @@ from numba.extending import (
     make_attribute_wrapper,
     models,
     overload,
+    overload_method,
     register_model,
     typeof_impl,
     unbox,
@@ -37,6 +38,9 @@ from symsparse.types import SparseTensorType, compressed
 # -- the struct -------------------------------------------------------------------------------------------------
 
 
+_ARRAYS = ("data", "indices", "indptr")
+
+
 class SparseStruct(types.Type):
     """A csr or csc array: data, indices, indptr, sizes, and whether it is canonical."""
 
@@ -44,8 +48,20 @@ class SparseStruct(types.Type):
         self.format, self.data, self.indices, self.indptr = format, data, indices, indptr
         super().__init__(f"symsparse_{format}({data}, {indices}, {indptr})")
 
+    def unify(self, typingctx, other):
+        """The struct that holds both: branches may differ in layout and in whether arrays are read-only."""
+        if not isinstance(other, SparseStruct) or other.format != self.format:
+            return None
+        fields = [typingctx.unify_pairs(getattr(self, f), getattr(other, f)) for f in _ARRAYS]
+        return None if None in fields else SparseStruct(self.format, *fields)
 
-_ARRAYS = ("data", "indices", "indptr")
+    def can_convert_to(self, typingctx, other):
+        if not isinstance(other, SparseStruct) or other.format != self.format:
+            return None
+        costs = [typingctx.can_convert(getattr(self, f), getattr(other, f)) for f in _ARRAYS]
+        return None if None in costs else max(costs)
+
+
 _SCALARS = (("n", types.int64), ("m", types.int64), ("canonical", types.boolean))
 
 for _field in (*_ARRAYS, *(name for name, _ in _SCALARS)):
@@ -118,6 +134,18 @@ def _box(typ, val, c):
     return result
 
 
+@lower_cast(SparseStruct, SparseStruct)
+def _cast(context, builder, from_type, to_type, value):
+    old = cgutils.create_struct_proxy(from_type)(context, builder, value=value)
+    new = cgutils.create_struct_proxy(to_type)(context, builder)
+    for field in _ARRAYS:
+        array = context.cast(builder, getattr(old, field), getattr(from_type, field), getattr(to_type, field))
+        setattr(new, field, array)
+    for field, _ in _SCALARS:
+        setattr(new, field, getattr(old, field))
+    return new._getvalue()
+
+
 def _maker(format):
     def make(typingctx, data, indices, indptr, n, m):
         typ = SparseStruct(format, data, indices, indptr)
@@ -160,6 +188,11 @@ def _deepcopy(x):
     if isinstance(x, SparseStruct):
         make = make_csr if x.format == "csr" else make_csc
         return lambda x: make(x.data.copy(), x.indices.copy(), x.indptr.copy(), x.n, x.m)
+
+
+@overload_method(SparseStruct, "copy")  # PyTensor's ifelse copies the branch that it takes
+def _copy(x):
+    return lambda x: numba_deepcopy(x)
 
 
 # -- ops --------------------------------------------------------------------------------------------------------
@@ -210,6 +243,10 @@ def _funcify_has_canonical_format(op, node, **kwargs):
 
 @register_funcify_default_op_cache_key(CSM)
 def _funcify_csm(op, node, **kwargs):
+    if not op.trusted:
+        raise TypeError(
+            f"{op} was not lowered, so its pattern would not be checked; do not exclude symsparse_lowering."
+        )
     make = make_csr if op.format == "csr" else make_csc
 
     @numba_njit

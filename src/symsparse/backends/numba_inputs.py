@@ -46,7 +46,9 @@ class NumbaInputType(SparseTensorType):
         return _TUPLES[self.format](data, indices, indptr, fields["_shape"], canonical)
 
     def is_super(self, otype):
-        return SparseTensorType(self.format, self.dtype, self.shape, self.index_dtype).is_super(otype)
+        return SparseTensorType(self.format, self.dtype, self.shape, index_dtype=self.index_dtype).is_super(
+            otype
+        )
 
 
 def swap_inputs(fgraph):
@@ -55,7 +57,7 @@ def swap_inputs(fgraph):
         if type(old.type) is not SparseTensorType or isinstance(old, SharedVariable):
             continue
         type_ = old.type
-        new = NumbaInputType(type_.format, type_.dtype, type_.shape, type_.index_dtype)(old.name)
+        new = NumbaInputType(type_.format, type_.dtype, type_.shape, index_dtype=type_.index_dtype)(old.name)
         fgraph.replace_all([(old, new)], import_missing=True, reason="symsparse_swap_inputs")
         index = fgraph.inputs.index(old)
         fgraph.remove_input(index, reason="symsparse_swap_inputs")

@@ -11,7 +11,7 @@ from symsparse.lowering.base import (
     lowers,
     n_slices,
     pattern_key,
-    require_same_minor,
+    require_same_shape,
     same_index_dtype,
     vector,
 )
@@ -25,6 +25,7 @@ from symsparse.ops.arithmetic import (
     MulSD,
     MulSS,
     MulSV,
+    TrueDivSD,
 )
 
 
@@ -82,7 +83,7 @@ def union(x: Parts, y: Parts, op="add"):
     x, y = align(x, y)
     if pattern_key(*x.pattern) == pattern_key(*y.pattern):
         return x, y, None
-    y = require_same_minor(op, x, y)
+    y = require_same_shape(op, x, y)
     return x, y, UnionPattern()(*x.pattern, *y.pattern)
 
 
@@ -90,10 +91,8 @@ def union(x: Parts, y: Parts, op="add"):
 def lower_add_ss(node, x, y):
     dtype = node.outputs[0].dtype
     x, y = x.cast(dtype), y.cast(dtype)
-    if x.format == y.format and pattern_key(*x.pattern) == pattern_key(*y.pattern):
-        return x.with_values(x.values + y.values)
     if _empty(y):
-        return x
+        return require_same_shape("add", y, x)
     x, y, merged = union(x, y)
     if merged is None:
         return x.with_values(x.values + y.values)
@@ -127,7 +126,7 @@ def only_static_ones(y, x):
     """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
     conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
     return (
-        check("add: the shapes of the sparse and the dense operand do not fit")(y, *conditions)
+        check("the shapes of the sparse and the dense operand do not fit")(y, *conditions)
         if conditions
         else y
     )
@@ -139,7 +138,7 @@ def lower_mul_ss(node, x, y):
     x, y = align(x.cast(dtype), y.cast(dtype))
     if pattern_key(*x.pattern) == pattern_key(*y.pattern):
         return x.with_values(x.values * y.values)
-    y = require_same_minor("mul", x, y)
+    y = require_same_shape("mul", x, y)
     indices, indptr, x_source, y_source = IntersectionPattern()(*x.pattern, *y.pattern)
     return Parts(x.format, x.values[x_source] * y.values[y_source], indices, indptr, x.shape)
 
@@ -149,3 +148,8 @@ def lower_mul_sd(node, x, y):
     if y.type.ndim == 0:
         return x.with_values(x.values * y)
     return x.with_values(x.values * sample_dense(y, x))
+
+
+@lowers(TrueDivSD)
+def lower_true_div_sd(node, x, y):
+    return x.with_values(pt.true_div(x.values, sample_dense(y, x)))

@@ -6,6 +6,7 @@ elementwise chains on values fuse.
 """
 
 import importlib
+import itertools
 import weakref
 from typing import Any, NamedTuple
 
@@ -17,9 +18,10 @@ from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
 from pytensor.raise_op import CheckAndRaise
-from pytensor.tensor.basic import infer_shape_db
+from pytensor.tensor.basic import MakeVector, infer_shape_db
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
+from pytensor.tensor.utils import hash_from_ndarray
 
 from symsparse.ops.base import OTHER_FORMAT, SparseOp, is_sparse
 from symsparse.ops.csm import CSM, CSMProperties, shape_vector
@@ -104,7 +106,7 @@ class Parts(NamedTuple):
         owner = self.shape.owner
         if isinstance(self.shape, Constant):
             return tuple(pt.constant(n, dtype="int64") for n in self.shape.data)
-        if owner is not None and type(owner.op).__name__ == "MakeVector":
+        if owner is not None and isinstance(owner.op, MakeVector):
             return tuple(owner.inputs)
         if owner is not None and isinstance(owner.op, CSMProperties):
             return tuple(Shape_i(i)(owner.inputs[0]) for i in range(2))
@@ -187,15 +189,31 @@ def pattern_key(*pattern):
     return tuple(_key(v) for v in pattern)
 
 
+# Equal structures get equal numbers. Each variable is looked at once, however many paths lead to it; a rewrite
+# replaces what it stands on by equals only, so its number stays right.
+_numbers: Any = weakref.WeakKeyDictionary()
+_structures: dict[Any, int] = {}
+
+
 def _key(v):
-    owner = v.owner
-    if owner is None:
-        return v.signature() if isinstance(v, Constant) else v
-    if isinstance(owner.op, CSMProperties | HasCanonicalFormat):
-        return (owner.op, owner.inputs[0], v.index)
-    if isinstance(owner.op, KernelOp | Shape_i):
-        return (owner.op, v.index, *(_key(i) for i in owner.inputs))
-    return v
+    v = unchecked(v)
+    structure: Any
+    found = _numbers.get(v)
+    if found is None:
+        owner = v.owner
+        if isinstance(v, Constant) and isinstance(v.data, np.ndarray):
+            structure = (v.type, hash_from_ndarray(v.data))
+        elif owner is not None and isinstance(
+            owner.op, KernelOp | CSMProperties | HasCanonicalFormat | Shape_i
+        ):
+            structure = (owner.op, v.index, *map(_key, owner.inputs))
+        else:
+            structure = next(_counter)  # a leaf: equal to itself alone
+        found = _numbers[v] = _structures.setdefault(structure, len(_structures))
+    return found
+
+
+_counter = itertools.count()
 
 
 class HasCanonicalFormat(Op):
@@ -227,6 +245,7 @@ def canonical_fact(indices, indptr):
 
             found = _known[indices] = (indptr, bool(is_canonical(indices.data, indptr.data)))
         return True if found[1] else pt.constant(False)
+    indices, indptr = unchecked(indices), unchecked(indptr)
     owner = indices.owner
     if owner is not None and owner is indptr.owner and (indices.index, indptr.index) in ((0, 1), (1, 2)):
         op = owner.op
@@ -256,16 +275,32 @@ def check(message):
     return CheckAndRaise(ValueError, message)
 
 
-def require_same_minor(op, x, y):
-    """`y` with a run-time check that its minor size is that of `x`; kernels compare the number of major slices.
+def surely_equal(n, m):
+    """Whether two symbolic sizes are known to be equal."""
+    if isinstance(n, Constant) and isinstance(m, Constant):
+        return n.data == m.data
+    return _key(n) == _key(m)
 
-    The check hangs on the indices, which whoever reads the pattern needs.
-    """
-    n, m = x.n_minor, y.n_minor
-    if _key(n) == _key(m) or (isinstance(n, Constant) and isinstance(m, Constant) and n.data == m.data):
-        return y
-    same = check(f"{op}: the shapes of the sparse matrices differ")
-    return y._replace(indices=same(y.indices, pt.eq(n, m)))
+
+def guard(p, message, *conditions):
+    """`p` with a run-time check. It hangs on all vectors: a kernel may read any of them without the others."""
+    if not conditions:
+        return p
+    checked = check(message)
+    return p._replace(**{f: checked(getattr(p, f), *conditions) for f in ("values", "indices", "indptr")})
+
+
+def unchecked(v):
+    """The variable behind run-time checks: it holds the same."""
+    while v.owner is not None and isinstance(v.owner.op, CheckAndRaise):
+        v = v.owner.inputs[0]
+    return v
+
+
+def require_same_shape(op, x, y):
+    """`y` with a run-time check that its shape is that of `x`."""
+    conditions = [pt.eq(n, m) for n, m in zip(x.sizes, y.sizes, strict=True) if not surely_equal(n, m)]
+    return guard(y, f"{op}: the shapes of the sparse matrices differ", *conditions)
 
 
 # -- the database of rules --------------------------------------------------------------------------------------

@@ -1,52 +1,81 @@
-"""Outputs own their patterns: what a caller does in place to a result changes nothing else.
+"""Who owns the memory of a sparse matrix: the two rules that keep patterns immutable.
 
-Inside a graph patterns are immutable and shared freely. SciPy users call ``sort_indices`` and ``eliminate_zeros`` in
-place on results, so an output whose index vectors are those of an input, a constant or another output gets a copy.
-Values need no care here: `CSM` declares its view of them, and PyTensor copies.
+`CSM` holds the very vectors that it is given. PyTensor lets an op declare that its output is a view of one input, and
+for CSM that is the values. The index vectors are covered here:
+
+1. no in-place op may destroy a vector that a CSM holds as its pattern (`ProtectPatterns`);
+2. an output of a function shares none of its three vectors with an input, a constant, or another output
+   (`OwnOutputs`): SciPy users call ``sort_indices`` and ``eliminate_zeros`` in place on results.
 """
 
 from pytensor.compile import optdb
 from pytensor.compile.ops import deep_copy_op
-from pytensor.graph.basic import Constant
+from pytensor.graph.features import Feature
 from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.graph.utils import InconsistencyError
 
 from symsparse.ops.base import is_sparse
 from symsparse.ops.csm import CSM
 
 
-def view_root(v):
-    """The variable whose memory `v` is a view of."""
+class PatternGuard(Feature):
+    """Refuse a graph in which an op destroys the pattern of a sparse matrix."""
+
+    def on_validate(self, fgraph):
+        if hasattr(fgraph, "has_destroyers"):
+            held = [v for node in fgraph.apply_nodes if isinstance(node.op, CSM) for v in node.inputs[1:3]]
+            if fgraph.has_destroyers([v for vector in held for v in viewed(vector) if not is_sparse(v)]):
+                raise InconsistencyError("an in-place op would destroy the pattern of a sparse matrix")
+
+
+class ProtectPatterns(GraphRewriter):
+    """Attach `PatternGuard` before PyTensor makes ops work in place."""
+
+    def apply(self, fgraph):
+        if any(isinstance(node.op, CSM) for node in fgraph.apply_nodes):
+            fgraph.attach_feature(PatternGuard())
+
+
+def viewed(v):
+    """`v`, what it is a view of, what that is a view of, and so on."""
+    chain = [v]
     while v.owner is not None and v.owner.op.view_map.get(v.index):
         v = v.owner.inputs[v.owner.op.view_map[v.index][0]]
-    return v
+        chain.append(v)
+    return chain
+
+
+def view_root(v):
+    """The variable whose memory `v` is a view of."""
+    return viewed(v)[-1]
 
 
 class OwnOutputs(GraphRewriter):
-    """Copy index vectors of outputs that somebody else could see."""
+    """Copy the vectors of a sparse output that somebody else could see.
+
+    An update of a shared variable may keep that variable's own vectors: it replaces the value that holds them.
+    """
 
     def apply(self, fgraph):
         updates = getattr(fgraph, "update_mapping", None) or {}
-        taken = {view_root(v) for v in fgraph.outputs if not is_sparse(v)}
+        made = [v.owner is not None and isinstance(v.owner.op, CSM) for v in fgraph.outputs]
+        taken = {view_root(v) for v, is_made in zip(fgraph.outputs, made, strict=True) if not is_made}
         for i, out in enumerate(list(fgraph.outputs)):
-            if out.owner is None or not isinstance(out.owner.op, CSM):
+            if not made[i]:
                 continue
-            values, indices, indptr, shape = out.owner.inputs
-            values_root = view_root(values)
-            if values_root.owner is None and not isinstance(values_root, Constant) and i not in updates:
-                continue  # the values are an input's: PyTensor copies the whole matrix
             updated = fgraph.inputs[updates[i]] if i in updates else None
-            owned = []
-            for v in (indices, indptr):
+            vectors, owned = out.owner.inputs[:3], []
+            for v in vectors:
                 root = view_root(v)
-                fresh = root.owner is not None and not is_sparse(root) and root not in taken
-                owned.append(v if fresh or (updated is not None and root is updated) else deep_copy_op(v))
-                taken.add(root)
-            if owned != [indices, indptr]:
-                new = out.owner.op(values, *owned, shape)
+                fresh = (root.owner is not None and not is_sparse(root)) or root is updated
+                owned.append(v if fresh and root not in taken else deep_copy_op(v))
+            taken.update(map(view_root, vectors))
+            if owned != vectors:
+                new = out.owner.op(*owned, out.owner.inputs[3])
                 fgraph.change_node_input(*fgraph.get_output_client(i), new, reason="symsparse_own_outputs")
 
 
+_TAGS = ("fast_run", "fast_compile", "minimum_compile")
+optdb.register("symsparse_protect_patterns", ProtectPatterns(), "fast_run", "inplace", position=49.6)
 # After the last merge (100), which would take two equal copies for one.
-optdb.register(
-    "symsparse_own_outputs", OwnOutputs(), "fast_run", "fast_compile", "minimum_compile", position=150
-)
+optdb.register("symsparse_own_outputs", OwnOutputs(), *_TAGS, position=150)

@@ -1,8 +1,9 @@
 """Lowering of conversions between dense and sparse, and of diagonals."""
 
+import numpy as np
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, vector
+from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
 from symsparse.ops.conversion import (
     ConstructSparseFromList,
@@ -85,8 +86,12 @@ def lower_diag(node, x):
 def lower_construct_sparse_from_list(node, shape, values, ilist):
     # Column j of the result holds column j of the rows, in the order of their places.
     k, n = values.shape[0], values.shape[1]
+    # The places are checked in their own dtype: narrowing first could make legal ones of them.
     order = pt.argsort(ilist)
-    indices = pt.tile(ilist[order].astype("int32"), n)
-    indptr = (pt.arange(n + 1) * k).astype("int32")
-    checked = CheckPattern()(indices, indptr, values.size, shape[1], shape[0])
-    return Parts("csc", values[order].T.flatten(), checked[0], checked[1], shape)
+    indices = pt.tile(ilist[order].astype("int64"), n)
+    indptr = pt.arange(n + 1, dtype="int64") * k
+    indices, indptr = CheckPattern()(indices, indptr, values.size, shape[1], shape[0])
+    rows = check("construct_sparse_from_list: too many values for int32 indices")(
+        values[order], pt.le(pt.maximum(values.size, shape[0]), np.iinfo(np.int32).max)
+    )
+    return Parts("csc", rows.T.flatten(), indices.astype("int32"), indptr.astype("int32"), shape)

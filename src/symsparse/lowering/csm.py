@@ -11,6 +11,7 @@ from symsparse.lowering.base import (
     KernelOp,
     Parts,
     check,
+    guard,
     lowering_db,
     lowers,
     parts,
@@ -21,7 +22,6 @@ from symsparse.lowering.layout import canonical
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import is_sparse
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, OnesLike, SpecifyShape
-from symsparse.types import check_pattern
 
 
 class CheckPattern(KernelOp):
@@ -52,8 +52,7 @@ def lower_csm(node, values, indices, indptr, shape):
         made = made._replace(shape=shape_ok(shape, pt.eq(shape.shape[0], 2)))
     n_values = values.shape[0]
     if all(isinstance(v, Constant) for v in (indices, indptr, shape)):
-        # The pattern is known now: check it once, and leave only its length to be compared with the values.
-        check_pattern(node.op.format, len(indices.data), indices.data, indptr.data, shape.data)
+        # `CSM.make_node` has checked the pattern; only its length is left to be compared with that of the values.
         size = len(indices.data)
         if values.type.shape[0] != size:
             fits = check(f"CSM: the pattern has {size} entries, which is not the number of values")
@@ -85,8 +84,7 @@ def _comes_from_one_matrix(made):
 @lowers(SpecifyShape)
 def lower_specify_shape(node, x):
     conditions = [pt.eq(n, s) for n, s in zip(x.sizes, node.op.shape, strict=True) if s is not None]
-    fits = check(f"specify_shape: the sparse matrix does not have shape {node.op.shape}")
-    return x.with_values(fits(x.values, *conditions)) if conditions else x
+    return guard(x, f"specify_shape: the sparse matrix does not have shape {node.op.shape}", *conditions)
 
 
 @lowers(OnesLike)

@@ -16,10 +16,12 @@ from pytensor.tensor.math import Dot
 from symsparse.lowering.base import (
     KernelOp,
     Parts,
+    check,
     lowers,
     pattern_key,
-    require_same_minor,
+    require_same_shape,
     same_index_dtype,
+    surely_equal,
     vector,
 )
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
@@ -71,7 +73,7 @@ def sample_sparse(g: Parts, x: Parts) -> Parts:
     g = canonical(to_format(g, x.format))
     if pattern_key(*g.pattern) == pattern_key(*x.pattern):
         return x.with_values(g.values)
-    g = require_same_minor("sample", x, g)
+    g = require_same_shape("sample", x, g)
     g, x = same_index_dtype(g, x)
     places = Locate()(*x.pattern, *g.pattern)
     return x.with_values(TakeOrZero()(g.values, places))
@@ -82,57 +84,64 @@ def sample_dense(g, x: Parts):
 
     By major and minor axis: for csc the dense operand is read transposed.
     """
-    if x.format == "csc" and g.type.ndim == 2:
-        g = g.T
-    elif x.format == "csc" and g.type.ndim == 1:
-        g = g[:, None]
-    elif g.type.ndim == 1:
+    sizes = x.sizes
+    if g.type.ndim == 1:
         g = g[None, :]
-    return _sample(g, x)
+    sampled = _Sampler(by_major(x)).sample(g, transposed=x.format == "csc")
+    if g.type.ndim == 2 and is_lazy(g, {}):
+        # Nobody reads g itself, so nobody else compares its shape.
+        fits = check("the shapes of the sparse and the dense operand differ")
+        conditions = [
+            pt.eq(g.shape[i], n)
+            for i, n in enumerate(sizes)
+            if g.type.shape[i] != 1 and not surely_equal(g.shape[i], n)
+        ]
+        sampled = fits(sampled, *conditions) if conditions else sampled
+    return sampled
 
 
-def _sample(g, x):
-    if g.type.ndim == 0:
-        return pt.alloc(g, x.indices.shape[0])
-    by_row, by_column = (n == 1 for n in g.type.shape)
-    if by_row and by_column:
-        return pt.alloc(g[0, 0], x.indices.shape[0])
-    if by_row:
-        return TakeMinor()(g[0], x.indices, x.n_minor)
-    if by_column:
-        return RepeatMajor()(g[:, 0], x.indptr)
-    if is_lazy(g):
-        op, inputs = g.owner.op, g.owner.inputs
-        if isinstance(op, DimShuffle):
-            return _sample_transposed(inputs[0], x)
-        if is_product(op):
-            return sddmm(x, inputs[0], inputs[1].T)
-        if isinstance(op, Alloc):
-            value = inputs[0]
-            return _sample(value if value.type.ndim in (0, 2) else value[None, :], x)
-        if isinstance(op, Elemwise):
-            return op(*(_sample(i, x) for i in inputs))
-        return sample_sparse(densified(g), by_major(x)).values
-    return GatherDense()(g, *x.pattern, x.n_minor)
+class _Sampler:
+    """Values of dense expressions at the entries of one csr matrix; each expression is visited once."""
 
+    def __init__(self, x):
+        self.x = x
+        self.found: dict = {}
+        self.lazy: dict = {}
 
-def _sample_transposed(g, x):
-    """Values of ``g.T`` by major and minor axis: again pushed inwards."""
-    if g.owner is not None and is_lazy(g):
-        op, inputs = g.owner.op, g.owner.inputs
-        if isinstance(op, DimShuffle):
-            return _sample(inputs[0], x)
-        if is_product(op):
-            return sddmm(x, inputs[1].T, inputs[0])
-        if isinstance(op, Alloc) and inputs[0].type.ndim != 2:
-            value = inputs[0]
-            return _sample(value[:, None] if value.type.ndim == 1 else value, x)
-        if isinstance(op, Alloc):
-            return _sample(inputs[0].T, x)
-        if isinstance(op, Elemwise):
-            return op(*(_sample_transposed(i, x) for i in inputs))
-        return sample_sparse(densified(g).transposed(), by_major(x)).values
-    return _sample(g.T, x)
+    def sample(self, g, transposed=False):
+        key = (g, transposed)
+        if key not in self.found:
+            self.found[key] = self._sample(g, transposed)
+        return self.found[key]
+
+    def _sample(self, g, transposed):
+        x = self.x
+        if g.type.ndim == 0:
+            return pt.alloc(g, x.indices.shape[0])
+        if is_lazy(g, self.lazy):
+            op, inputs = g.owner.op, g.owner.inputs
+            if isinstance(op, DimShuffle):
+                return self.sample(inputs[0], not transposed)
+            if is_product(op):
+                a, b = (inputs[1].T, inputs[0]) if transposed else (inputs[0], inputs[1].T)
+                return sddmm(x, a, b)
+            if isinstance(op, Alloc):
+                value = inputs[0] if inputs[0].type.ndim != 1 else inputs[0][None, :]
+                return self.sample(value, transposed)
+            if isinstance(op, Elemwise):
+                return op(*(self.sample(i, transposed) for i in inputs))
+            stored = densified(g)
+            return sample_sparse(stored.transposed() if transposed else stored, x).values
+        if transposed:
+            g = g.T
+        by_row, by_column = (n == 1 for n in g.type.shape)
+        if by_row and by_column:
+            return pt.alloc(g[0, 0], x.indices.shape[0])
+        if by_row:
+            return TakeMinor()(g[0], x.indices, x.n_minor)
+        if by_column:
+            return RepeatMajor()(g[:, 0], x.indptr)
+        return GatherDense()(g, *x.pattern, x.n_minor)
 
 
 def by_major(x):
@@ -150,8 +159,14 @@ def is_product(op):
     return isinstance(op, Dot) or (isinstance(op, Blockwise) and isinstance(op.core_op, Dot))
 
 
-def is_lazy(g):
-    """Whether sampling the inputs of `g` costs less than forming it."""
+def is_lazy(g, known):
+    """Whether sampling the inputs of `g` costs less than forming it; `known` remembers."""
+    if g not in known:
+        known[g] = _is_lazy(g, known)
+    return known[g]
+
+
+def _is_lazy(g, known):
     owner = g.owner
     if owner is None or g.type.ndim != 2:
         return False
@@ -161,9 +176,9 @@ def is_lazy(g):
     if isinstance(op, Alloc):
         return True
     if isinstance(op, DimShuffle):
-        return tuple(op.new_order) == (1, 0) and is_lazy(owner.inputs[0])
+        return tuple(op.new_order) == (1, 0) and is_lazy(owner.inputs[0], known)
     if isinstance(op, Elemwise):
-        return any(map(is_lazy, owner.inputs))
+        return any(is_lazy(i, known) for i in owner.inputs)
     return densified(g) is not None
 
 

@@ -191,18 +191,24 @@ class MulSD(SparseOp):
     multilinear = True
     name = "mul"
     ndims: tuple[int, ...] = (0, 1, 2)
+    function = staticmethod(np.multiply)
 
     def make_node(self, x, y):
         x, y = sparse_operand(self.name, x), dense_operand(self.name, y, self.ndims)
         shape = broadcast_shape(self.name, x, y)
-        return apply(self, [x, y], x.type.clone(dtype=upcast(x.dtype, y.dtype), shape=shape))
+        return apply(self, [x, y], x.type.clone(dtype=self.result_dtype(x, y), shape=shape))
+
+    @staticmethod
+    def result_dtype(x, y):
+        """Dtype of the result, from the operands."""
+        return upcast(x.dtype, y.dtype)
 
     def perform(self, node, inputs, outputs):
         x, y = inputs
         dtype = node.outputs[0].dtype
         factor = broadcast_value(self.name, x.shape, node.inputs[1], y)[x.tocoo().coords]
         with np.errstate(all="ignore"):
-            values = x.data.astype(dtype) * factor.astype(dtype)
+            values = self.function(x.data.astype(dtype), factor.astype(dtype))
         outputs[0][0] = compressed(x.format, values, x.indices.copy(), x.indptr.copy(), x.shape)
 
     def infer_shape(self, node, shapes):
@@ -212,6 +218,39 @@ class MulSD(SparseOp):
         x, y = inputs
         conj_y = pt.conj(y) if y.dtype.startswith("complex") else y
         return [g * conj_y, sparse_summed_to(mul(x.conj(), g), y)]
+
+
+class TrueDivSD(MulSD):
+    """Quotient of the stored entries of x and a dense vector or matrix; the result has x's pattern.
+
+    Gradient: ``g / y`` and, summed over the axes along which y broadcasts, ``-x g / y^2``.
+    """
+
+    multilinear = False
+    name = "true_div"
+    function = staticmethod(np.true_divide)
+
+    @staticmethod
+    def result_dtype(x, y):
+        return pt.true_div(pt.scalar(dtype=x.dtype), pt.scalar(dtype=y.dtype)).dtype
+
+    def cotangents(self, inputs, output, g):
+        y = inputs[1]
+        conj_y = pt.conj(y) if y.dtype.startswith("complex") else y
+        slope = mul(output.conj(), g)  # x g / y, on x's pattern whatever g is
+        gx = self(g, conj_y) if is_sparse(g) else g / conj_y
+        return [gx, -sparse_summed_to(self(slope, conj_y), y)]
+
+    def tangent(self, inputs, output, tangents):
+        # d(x / y) = dx / y - (x / y) dy / y
+        y = inputs[1]
+        tx, ty = tangents
+        terms = []
+        if tx is not None:
+            terms.append(self(tx, y))
+        if ty is not None:
+            terms.append(-self(mul(output, ty), y))
+        return sum(terms[1:], start=terms[0])
 
 
 class MulSV(MulSD):
@@ -347,6 +386,7 @@ __all__ = [
     "MulSD",
     "MulSS",
     "MulSV",
+    "TrueDivSD",
     "add",
     "add_s_s_data",
     "mul",

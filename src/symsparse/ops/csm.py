@@ -5,6 +5,7 @@ import pytensor.tensor as pt
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
+from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
@@ -79,8 +80,10 @@ class CSM(SparseOp):
         indices, indptr, shape = index
         index_dtype = "int64" if "int64" in (indices.dtype, indptr.dtype) else "int32"
         if index_dtype == "int64" and all(isinstance(p, Constant) for p in (indices, indptr, shape)):
-            sizes = (indices.data.size, *indptr.data[-1:], *shape.data, 0)
-            index_dtype = "int32" if max(sizes) <= np.iinfo(np.int32).max else "int64"
+            # Out-of-range indices are left to the check of the pattern: narrowing would make legal ones of them.
+            sizes = (indices.data.size, *indptr.data[-1:], *shape.data, indices.data.max(initial=0))
+            fits = max(sizes) <= np.iinfo(np.int32).max and indices.data.min(initial=0) >= 0
+            index_dtype = "int32" if fits else "int64"
         if any(p.dtype in ("uint32", "uint64") for p in (indices, indptr)):
             index_dtype = "int64"
         indices, indptr = (
@@ -89,10 +92,17 @@ class CSM(SparseOp):
         if shape.dtype != "int64":
             shape = shape.astype("int64")
         static = static_shape(shape)
+        pattern = (indices, indptr, shape)
+        if not self.trusted and all(
+            isinstance(p, Constant) for p in pattern
+        ):  # an error at the user's own line
+            check_pattern(
+                self.format, len(indices.data), indices.data, indptr.data, tuple(map(int, shape.data))
+            )
         return apply(
             self,
             [data, indices, indptr, shape],
-            SparseTensorType(self.format, data.dtype, static, index_dtype),
+            SparseTensorType(self.format, data.dtype, static, index_dtype=index_dtype),
         )
 
     def perform(self, node, inputs, outputs):
@@ -126,7 +136,7 @@ def static_shape(shape):
     if shape.type.shape[0] not in (None, 2):
         _bad_shape(shape)
     owner = shape.owner
-    if owner is not None and type(owner.op).__name__ == "MakeVector":
+    if owner is not None and isinstance(owner.op, MakeVector):
         return tuple(int(n.data) if isinstance(n, Constant) else None for n in owner.inputs)
     return (None, None)
 
@@ -281,7 +291,10 @@ def csm_shape(csm):
 
 
 def with_values(x, values):
-    """The pattern of `x`, as it is stored, with other values (internal: the lengths must agree)."""
+    """The pattern of `x`, as it is stored, with other values (internal: the lengths must agree).
+
+    Its gradient is structured, that of the values: ``with_values(x, f(x.values))`` is no identity on matrices.
+    """
     _, indices, indptr, shape = csm_properties(x)
     if not isinstance(shape, Constant) and None not in x.type.shape:
         shape = pt.constant(np.array(x.type.shape, dtype="int64"))

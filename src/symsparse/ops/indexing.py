@@ -16,6 +16,8 @@ from symsparse.types import SCIPY_CLASSES, integer_dtypes
 
 
 def _rows(op, index):
+    if isinstance(index, list) and not index:
+        index = np.zeros(0, dtype="int64")
     index = dense_operand(op, index, (1,))
     if index.dtype not in integer_dtypes:
         raise error(op, [index], "the rows must be a vector of integers")

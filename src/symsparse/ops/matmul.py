@@ -118,7 +118,9 @@ class StructuredDot(SparseOp):
         dtype = upcast(x.dtype, y.dtype)
         if is_sparse(y):
             shape = _product_shape("structured_dot", x, y)
-            return apply(self, [x, y], SparseTensorType(x.format, dtype, shape, wider_index(x, y)))
+            return apply(
+                self, [x, y], SparseTensorType(x.format, dtype, shape, index_dtype=wider_index(x, y))
+            )
         dense_operand("structured_dot", y, (1, 2))
         return apply(self, [x, y], TensorType(dtype, _product_shape("structured_dot", x, y)))
 
@@ -166,7 +168,9 @@ class TrueDot(SparseOp):
             dense_operand("true_dot", y, (2,))
         shape = _product_shape("true_dot", x, y)
         index_dtype = wider_index(x, y) if is_sparse(y) else x.type.index_dtype
-        return apply(self, [x, y], SparseTensorType(x.format, upcast(x.dtype, y.dtype), shape, index_dtype))
+        return apply(
+            self, [x, y], SparseTensorType(x.format, upcast(x.dtype, y.dtype), shape, index_dtype=index_dtype)
+        )
 
     def perform(self, node, inputs, outputs):
         x, y = inputs

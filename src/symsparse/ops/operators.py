@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytensor.scalar as ps
-import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 
-from symsparse.ops.arithmetic import mul, pair
+from symsparse.ops.arithmetic import TrueDivSD, pair
 from symsparse.ops.base import (
     error,
     is_sparse,
@@ -37,7 +36,7 @@ def true_div(x, y):
         )
     if y.type.ndim == 0:
         return StructuredElemwise(ps.true_div)(x, y)
-    return mul(x, pt.true_div(np.ones((), dtype=y.dtype), y))
+    return TrueDivSD()(x, y)
 
 
 def _zero_preserving(name, scalar_op, x, y, instead):

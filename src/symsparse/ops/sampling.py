@@ -36,14 +36,16 @@ class Sample(SparseOp):
     multilinear = True
 
     def make_node(self, g, x):
-        g, x = operand("Sample", g), sparse_operand("Sample", x)
-        shape = merged_shape("Sample", x, g)
+        g, x = operand("sample", g), sparse_operand("sample", x)
+        if not is_sparse(g):
+            dense_operand("sample", g, (2,))
+        shape = merged_shape("sample", x, g)
         index_dtype = wider_index(g, x) if is_sparse(g) else x.type.index_dtype
         return apply(self, [g, x], x.type.clone(dtype=g.dtype, shape=shape, index_dtype=index_dtype))
 
     def perform(self, node, inputs, outputs):
         g, x = inputs
-        require_equal("Sample", "shapes", g.shape, x.shape)
+        require_equal("sample", "shapes", g.shape, x.shape)
         pattern = canonical(x)
         values = g[pattern.tocoo().coords] if isinstance(g, np.ndarray) else lookup(g, pattern)
         result = compressed(x.format, values, pattern.indices.copy(), pattern.indptr.copy(), x.shape)
