@@ -140,6 +140,29 @@ def test_regular_gradient_of_a_sum_is_not_formed_when_only_sampled(a):
     np.testing.assert_allclose(f(a, v_value).toarray(), expected * (d != 0))
 
 
+def test_a_shape_is_known_without_the_matrix():
+    x, y, d = ss.csr_matrix("x"), ss.csc_matrix("y"), pt.matrix("d")
+    made = [
+        x + y,
+        x @ y.T,
+        x @ d,
+        ss.tanh(x).T,
+        x[[0, 0, 1]],
+        x.toarray(),
+        x.sum(axis=0),
+        ss.sampling_dot(d, d, x),
+    ]
+    made += [
+        ss.csr_from_dense(d),
+        ss.col_scale(x, d[0]),
+        x.tocsc(),
+        ss.true_dot(x, d),
+        ss.square_diagonal(d[0]),
+    ]
+    f = pytensor.function([x, y, d], [n for v in made for n in v.shape], on_unused_input="ignore")
+    assert not count(f, KernelOp, SparseOp)
+
+
 def test_canonical_form_is_free_where_it_is_known(a):
     x = ss.constant(a)
     y = ss.csr_from_dense(pt.matrix("d"))

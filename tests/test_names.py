@@ -23,8 +23,8 @@ csm_indptr csm_shape sp_ones_like sp_zeros_like square_diagonal construct_sparse
 wcast icast lcast fcast dcast ccast zcast transpose neg add sub mul col_scale row_scale eq neq lt le gt ge
 structured_sigmoid structured_exp structured_log structured_pow structured_minimum structured_maximum
 structured_add sin arcsin tan arctan sinh arcsinh tanh arctanh rad2deg deg2rad rint ceil floor trunc sgn
-log1p expm1 square sqrt conj conjugate structured_monoid dot structured_dot true_dot sampling_dot sp_sum
-ensure_sorted_indices remove0 clean
+log1p expm1 square sqrt conj conjugate structured_monoid structured_dot_grad dot structured_dot true_dot
+sampling_dot sp_sum ensure_sorted_indices remove0 clean
 """.split()
 OBJECTS = """
 CSR CSC csm_grad usmm structured_add_s_v mul_s_v add_s_s_data sdg_csc sdg_csr csr_dmatrix csr_fmatrix

@@ -37,7 +37,7 @@ def test_constructors_of_one_format(name, format):
     assert isinstance(x, ss.SparseVariable)
     assert x.name == "x"
     assert x.owner is None
-    assert x.type == SparseTensorType(format, "int8", (None, 3), "int64")
+    assert x.type == SparseTensorType(format, "int8", (None, 3), index_dtype="int64")
     assert make("x", "int8").type == SparseTensorType(format, "int8")
 
 

@@ -278,3 +278,9 @@ case(
     [S(), D("k", dtype="int64")],
     lambda x, rows: x.dense[rows],
 )
+case(
+    "structured_dot_grad",
+    ss.structured_dot_grad,
+    [S(), D("nk"), D("mk")],
+    lambda x, b, g: (g @ b.T) * x.stored,
+)

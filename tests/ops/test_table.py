@@ -52,7 +52,7 @@ def test_forward_and_pullback(case, format, mode):
     sparse_weight = ss.matrix(other(out.format), dtype="float64") if is_sparse(out) else None
     weights = [weight] + ([sparse_weight] if is_sparse(out) else [])
     wrt, grads = gradients(case, inputs, out, weight, sparse_weight) if case.gradient else ([], [])
-    outputs = [out, *([] if is_sparse(out) else [out.shape]), *(g for gs in grads for g in gs)]
+    outputs = [out, pt.stack([pt.constant(0), *out.shape])[1:], *(g for gs in grads for g in gs)]
     arguments = [*inputs, *weights]
     fast = pytensor.function(arguments, outputs, mode=mode, on_unused_input="ignore")
     slow = pytensor.function(arguments, outputs, mode=reference_mode, on_unused_input="ignore")
@@ -68,6 +68,7 @@ def test_forward_and_pullback(case, format, mode):
         for function in (fast, slow):
             got = function(*operands, *chosen)
             check_value(case, out, got[0], answer, variant)
+            assert tuple(got[1]) == answer.shape, variant
             smooth = case.smooth_at_zero or variant != "explicit_zeros"
             if grads and smooth:
                 found = got[-sum(map(len, grads)) :]

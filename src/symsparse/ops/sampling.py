@@ -195,6 +195,38 @@ class StructuredDotGradCSR(_StructuredDotGrad):
 sdg_csc, sdg_csr = StructuredDotGradCSC(), StructuredDotGradCSR()
 
 
+def structured_dot_grad(sparse_A, dense_B, ga):
+    """Structured cotangent of `sparse_A` in ``sparse_A @ dense_B``: ``ga @ dense_B.T`` at its stored entries.
+
+    Parameters
+    ----------
+    sparse_A : sparse matrix (m, n)
+    dense_B : dense matrix (n, k)
+    ga : dense matrix (m, k)
+        Cotangent of the product.
+
+    Returns
+    -------
+    sparse matrix (m, n)
+        Format and pattern of `sparse_A`.
+
+    Notes
+    -----
+    Gradient: with H the cotangent, ``H @ dense_B`` and ``H.T @ ga``. O(nnz k).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> ss.structured_dot_grad(sp.csr_array([[0.0, 1.0]]), np.ones((2, 3)), np.ones((1, 3))).eval().toarray()
+    array([[0., 3.]])
+    """
+    from symsparse.ops.csm import sp_ones_like
+
+    return sampling_dot(ga, dense_B, sp_ones_like(sparse_A, "bool"))
+
+
 def sampling_dot(x, y, p):
     """Product of two dense matrices at the stored entries of a sparse one: ``p * (x @ y.T)``.
 
@@ -236,4 +268,5 @@ __all__ = [
     "sampling_dot",
     "sdg_csc",
     "sdg_csr",
+    "structured_dot_grad",
 ]
