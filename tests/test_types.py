@@ -83,7 +83,7 @@ def test_dtype_spellings():
 
 def test_equal_types_are_equal_and_hash_alike():
     t = SparseTensorType("csr", "float32", (None, 3))
-    twin = SparseTensorType("csr", np.float32, (None, np.int64(3)), np.int32, name="other name")
+    twin = SparseTensorType("csr", np.float32, (None, np.int64(3)), "other name", index_dtype=np.int32)
     assert t == twin
     assert hash(t) == hash(twin)
     assert pickle.loads(pickle.dumps(t)) == t
