@@ -312,8 +312,6 @@ lowering_db.register("symsparse_merge", MergeOptimizer(), *_TAGS, cleanup=True)
 optdb.register("symsparse_lowering", lowering_db, *_TAGS, position=0.08)
 infer_shape_db.register("symsparse_lowering", lowering_db, "infer_shape")
 
-rules: dict[type, Any] = {}
-
 
 def lowers(*op_types):
     """Register ``rule(node, *operands)`` for these ops; sparse operands come as `Parts`."""
@@ -334,8 +332,6 @@ def lowers(*op_types):
         name = f"lower_{'_'.join(t.__name__ for t in op_types)}"[:120]
         rewrite.__name__ = name
         lowering_db.register(f"symsparse_{name}", rewrite, *_TAGS, "infer_shape")
-        for op_type in op_types:
-            rules[op_type] = rule
         return rule
 
     return decorate

@@ -15,7 +15,6 @@ from symsparse.lowering.base import (
     lowering_db,
     lowers,
     parts,
-    pattern_key,
     vector,
 )
 from symsparse.lowering.layout import canonical
@@ -104,7 +103,7 @@ def lower_csm_grad(node, *vectors):
 @register_canonicalize
 @node_rewriter([CSMProperties])
 def symsparse_properties_of_csm(fgraph, node):
-    """Csm_properties(CSM(parts)) = parts."""
+    """The parts of a matrix made of parts: csm_properties(CSM(parts)) = parts."""
     x = node.inputs[0]
     if isinstance(x, Constant) or (
         x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted
@@ -126,5 +125,3 @@ def symsparse_shape_of_csm(fgraph, node):
 
 for _rule in (symsparse_properties_of_csm, symsparse_shape_of_csm):
     lowering_db.register(_rule.__name__, _rule, *_TAGS, "infer_shape")
-
-__all__ = ["CheckPattern", "SamePattern", "pattern_key"]

@@ -84,20 +84,9 @@ def sample_dense(g, x: Parts):
 
     By major and minor axis: for csc the dense operand is read transposed.
     """
-    sizes = x.sizes
     if g.type.ndim == 1:
         g = g[None, :]
-    sampled = _Sampler(by_major(x)).sample(g, transposed=x.format == "csc")
-    if g.type.ndim == 2 and is_lazy(g, {}):
-        # Nobody reads g itself, so nobody else compares its shape.
-        fits = check("the shapes of the sparse and the dense operand differ")
-        conditions = [
-            pt.eq(g.shape[i], n)
-            for i, n in enumerate(sizes)
-            if g.type.shape[i] != 1 and not surely_equal(g.shape[i], n)
-        ]
-        sampled = fits(sampled, *conditions) if conditions else sampled
-    return sampled
+    return _Sampler(by_major(x)).sample(g, transposed=x.format == "csc")
 
 
 class _Sampler:
@@ -126,8 +115,7 @@ class _Sampler:
                 a, b = (inputs[1].T, inputs[0]) if transposed else (inputs[0], inputs[1].T)
                 return sddmm(x, a, b)
             if isinstance(op, Alloc):
-                value = inputs[0] if inputs[0].type.ndim != 1 else inputs[0][None, :]
-                return self.sample(value, transposed)
+                return self._sample_alloc(g, transposed)
             if isinstance(op, Elemwise):
                 return op(*(self.sample(i, transposed) for i in inputs))
             stored = densified(g)
@@ -142,6 +130,19 @@ class _Sampler:
         if by_column:
             return RepeatMajor()(g[:, 0], x.indptr)
         return GatherDense()(g, *x.pattern, x.n_minor)
+
+    def _sample_alloc(self, g, transposed):
+        value, *sizes = g.owner.inputs
+        sampled = self.sample(value[None, :] if value.type.ndim == 1 else value, transposed)
+        # Every other leaf meets a kernel that compares its shape; a broadcast leaves none.
+        own = self.x.sizes[::-1] if transposed else self.x.sizes
+        conditions = [
+            pt.eq(size, n)
+            for size, n, static in zip(sizes, own, g.type.shape, strict=True)
+            if static != 1 and not surely_equal(size, n)
+        ]
+        fits = check("the shapes of the sparse and the dense operand differ")
+        return fits(sampled, *conditions) if conditions else sampled
 
 
 def by_major(x):
@@ -178,7 +179,7 @@ def _is_lazy(g, known):
     if isinstance(op, DimShuffle):
         return tuple(op.new_order) == (1, 0) and is_lazy(owner.inputs[0], known)
     if isinstance(op, Elemwise):
-        return any(is_lazy(i, known) for i in owner.inputs)
+        return len(owner.outputs) == 1 and any(is_lazy(i, known) for i in owner.inputs)
     return densified(g) is not None
 
 

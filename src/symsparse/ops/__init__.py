@@ -29,26 +29,19 @@ from symsparse.ops.reduction import normalized_axis
 from symsparse.ops.sampling import *
 from symsparse.ops.scaling import *
 
-# Internal helpers stay out of the public names.
-__all__ = sorted(
-    {
-        name
-        for family in (
-            arithmetic,
-            comparison,
-            conversion,
-            csm,
-            elementwise,
-            indexing,
-            layout,
-            matmul,
-            operators,
-            operators,
-            reduction,
-            sampling,
-            scaling,
-        )
-        for name in family.__all__
-    }
-    - {"normalized_axis", "sum_dtype", "with_values", "getitem"}
+_FAMILIES = (
+    arithmetic,
+    comparison,
+    conversion,
+    csm,
+    elementwise,
+    indexing,
+    layout,
+    matmul,
+    operators,
+    reduction,
+    sampling,
+    scaling,
 )
+_INTERNAL = {"getitem", "normalized_axis", "sum_dtype", "with_values"}
+__all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

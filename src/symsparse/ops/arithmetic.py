@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.scalar import upcast
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
@@ -20,7 +21,6 @@ from symsparse.ops.base import (
     sampled,
     sparse_operand,
     typed,
-    upcast,
     wider_index,
     zero_cotangent,
 )

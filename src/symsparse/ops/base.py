@@ -18,9 +18,8 @@ from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
-from pytensor.scalar import upcast
 
-from symsparse.constructors import as_sparse_or_tensor_variable, as_sparse_variable
+from symsparse.constructors import as_sparse_or_tensor_variable
 from symsparse.types import (
     SparseTensorType,
     complex_dtypes,
@@ -279,29 +278,3 @@ class SparseOp(Op):
 def apply(op, inputs, output_type):
     """An Apply node with one output of this type."""
     return Apply(op, inputs, [output_type()])
-
-
-__all__ = [
-    "OTHER_FORMAT",
-    "SparseOp",
-    "apply",
-    "as_sparse_variable",
-    "canonical",
-    "conjugate",
-    "dense_operand",
-    "describe",
-    "error",
-    "is_disconnected",
-    "is_sparse",
-    "lookup",
-    "merged_shape",
-    "operand",
-    "pattern_keys",
-    "require_equal",
-    "sampled",
-    "sparse_operand",
-    "typed",
-    "upcast",
-    "wider_index",
-    "zero_cotangent",
-]

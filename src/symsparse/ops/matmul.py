@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.scalar import upcast
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
@@ -16,7 +17,6 @@ from symsparse.ops.base import (
     sampled,
     sparse_operand,
     typed,
-    upcast,
     wider_index,
 )
 from symsparse.ops.conversion import SparseFromDense

@@ -2,6 +2,7 @@
 
 import numpy as np
 from pytensor.graph.basic import Apply
+from pytensor.scalar import upcast
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
@@ -19,7 +20,6 @@ from symsparse.ops.base import (
     sampled,
     sparse_operand,
     typed,
-    upcast,
     wider_index,
 )
 from symsparse.types import compressed, integer_dtypes

@@ -1,6 +1,7 @@
 """A vector along the rows or columns of a sparse matrix: scaling, and adding at the stored entries."""
 
 import pytensor.tensor as pt
+from pytensor.scalar import upcast
 
 from symsparse.ops.arithmetic import mul, zeros_on_pattern
 from symsparse.ops.base import (
@@ -13,7 +14,6 @@ from symsparse.ops.base import (
     sampled,
     sparse_operand,
     typed,
-    upcast,
 )
 from symsparse.ops.broadcasting import broadcast_shape, broadcast_value, sparse_summed_to
 from symsparse.ops.reduction import sp_sum
