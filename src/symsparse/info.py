@@ -35,7 +35,7 @@ def _version_of(package: str) -> str:
 def _threads() -> dict[str, str]:
     import numba
 
-    import symsparse  # noqa: F401  (it may choose the threading layer)
+    import symsparse.kernels  # noqa: F401  (loads TBB, so that Numba finds it)
 
     available = [layer for layer, module in _LAYERS.items() if _imports(f"numba.np.ufunc.{module}")]
     return {
@@ -68,9 +68,8 @@ def _selected_layer() -> str:
 def _backends() -> dict[str, str]:
     import pytensor
 
-    jax = f"found, {_version_of('jax')}" if find_spec("jax") else "not installed"
     return {
         "backend numba": f"found, {_version_of('numba')}",
-        "backend jax": jax,
+        "backend jax": "installed, not supported yet" if find_spec("jax") else "not installed",
         "backend c": f"found, {pytensor.config.cxx}" if pytensor.config.cxx else "no C++ compiler",
     }
