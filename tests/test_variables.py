@@ -349,3 +349,9 @@ def test_sizes_at_run_time(format):
     assert (n, m, nnz, size) == (*A.shape, 3, 3)
     for array, expected in zip(arrays, (A.data, A.indices, A.indptr), strict=True):
         np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("make", [ss.csr_matrix, ss.csc_array])
+def test_a_value_is_no_name(make):
+    with pytest.raises(TypeError, match=r"constant\(A\) or shared\(A\)"):
+        make(sp.csr_array((2, 3)))

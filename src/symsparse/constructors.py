@@ -35,6 +35,10 @@ def matrix(format, name=None, dtype=None, shape=(None, None), index_dtype="int32
     >>> ss.matrix("csc", "x", dtype="float32")
     x{csc, float32, shape=(?, ?)}
     """
+    if sp.issparse(name):
+        raise TypeError(
+            f"{format}_matrix: makes a symbolic input from its name, not from a value. Use constant(A) or shared(A)."
+        )
     return SparseTensorType(format, dtype or "floatX", shape, index_dtype=index_dtype)(name)
 
 
@@ -214,7 +218,7 @@ def _shared_sparse(value, name=None, strict=False, allow_downcast=None, **kwargs
 def _sparse_is_not_dense(x, name=None, ndim=None, **kwargs):
     raise TypeError(
         f"The sparse matrix {x!r} cannot be used as a dense tensor. Use x.toarray() for a dense matrix, x.values for "
-        "the vector of its stored values, or the function of the same name in symsparse."
+        "the vector of its stored values, or what symsparse has for it: ss.sin(x), ss.structured_exp(x), x.sum()."
     )
 
 
