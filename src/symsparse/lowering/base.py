@@ -64,9 +64,6 @@ class KernelOp(Op):
     def infer_shape(self, node, shapes):
         return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
 
-    def do_constant_folding(self, fgraph, node):
-        return True
-
 
 def vector(x, size=None):
     """(dtype, shape) of a vector with the dtype of `x`."""
