@@ -4,14 +4,18 @@ from symsparse.lowering import (
     arithmetic,
     boundary,
     comparison,
+    construction,
     conversion,
     csm,
     elementwise,
     indexing,
     layout,
     matmul,
+    random,
     reduction,
     sampling,
     scaling,
+    selection,
+    stacking,
 )
 from symsparse.lowering.base import lowering_db

@@ -3,6 +3,7 @@
 from symsparse.ops import (
     arithmetic,
     comparison,
+    construction,
     conversion,
     csm,
     elementwise,
@@ -10,12 +11,16 @@ from symsparse.ops import (
     layout,
     matmul,
     operators,
+    random,
     reduction,
     sampling,
     scaling,
+    selection,
+    stacking,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
+from symsparse.ops.construction import *
 from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
 from symsparse.ops.csm import with_values
@@ -24,14 +29,18 @@ from symsparse.ops.indexing import *
 from symsparse.ops.layout import *
 from symsparse.ops.matmul import *
 from symsparse.ops.operators import *
+from symsparse.ops.random import *
 from symsparse.ops.reduction import *
 from symsparse.ops.reduction import normalized_axis
 from symsparse.ops.sampling import *
 from symsparse.ops.scaling import *
+from symsparse.ops.selection import *
+from symsparse.ops.stacking import *
 
 _FAMILIES = (
     arithmetic,
     comparison,
+    construction,
     conversion,
     csm,
     elementwise,
@@ -39,9 +48,12 @@ _FAMILIES = (
     layout,
     matmul,
     operators,
+    random,
     reduction,
     sampling,
     scaling,
+    selection,
+    stacking,
 )
 _INTERNAL = {"getitem", "normalized_axis", "sum_dtype", "with_values"}
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

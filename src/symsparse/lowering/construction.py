@@ -1,0 +1,1 @@
+"""Lowering of matrices made from sizes and diagonals, and triangles of others."""

@@ -1,0 +1,1 @@
+"""Lowering of random draws with an explicit generator."""

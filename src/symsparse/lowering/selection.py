@@ -1,0 +1,1 @@
+"""Lowering of choosing between entries: maximum and minimum of two matrices, where on stored entries."""

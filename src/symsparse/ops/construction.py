@@ -1,0 +1,3 @@
+"""Matrices made from sizes and diagonals, and triangles of others."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Random draws with an explicit generator."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Choosing between entries: maximum and minimum of two matrices, where on stored entries."""
+
+__all__: list[str] = []

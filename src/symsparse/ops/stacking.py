@@ -1,0 +1,3 @@
+"""Matrices made of blocks."""
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""Matrices made from sizes, diagonals and parts of others."""
