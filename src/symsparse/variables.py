@@ -138,15 +138,27 @@ class SparseVariable(Variable):
         return _keepdims(total, axis) if keepdims else total
 
     def mean(self, axis=None, dtype=None, keepdims=False, sparse_grad=False):
-        """Mean over all positions (stored or not) of the matrix or along an axis, dense."""
-        total = self.sum(axis=axis, sparse_grad=sparse_grad)
-        if dtype is None:
-            dtype = total.dtype if total.dtype.startswith(("float", "complex")) else "float64"
-        n, m = self.shape
-        axis = _ops().normalized_axis("mean", axis)
-        count = n * m if axis is None else (n, m)[axis]
-        mean = total.astype(dtype) / count.astype(dtype)
+        """Mean over all positions (stored or not) of the matrix or along an axis, dense; see `sp_mean`."""
+        mean = _ops().sp_mean(self, axis, sparse_grad, dtype)
         return _keepdims(mean, axis) if keepdims else mean
+
+    def max(self, axis=None, keepdims=False):
+        """Largest entry (stored or not) of the matrix or along an axis, dense; see `sp_max`."""
+        largest = _ops().sp_max(self, axis)
+        return _keepdims(largest, axis) if keepdims else largest
+
+    def min(self, axis=None, keepdims=False):
+        """Smallest entry (stored or not) of the matrix or along an axis, dense; see `sp_min`."""
+        smallest = _ops().sp_min(self, axis)
+        return _keepdims(smallest, axis) if keepdims else smallest
+
+    def trace(self):
+        """Sum of the main diagonal; see `trace`."""
+        return _ops().trace(self)
+
+    def norm(self, ord=None, axis=None):
+        """Norm of the matrix, or of its columns or rows; see `norm`."""
+        return _ops().norm(self, ord, axis)
 
     def diagonal(self):
         """Main diagonal as a dense vector; see `diag`."""
@@ -223,6 +235,14 @@ class SparseVariable(Variable):
         return _binary("power", other, self)
 
     power = __pow__
+
+    def maximum(self, other):
+        """Elementwise maximum; see `maximum`."""
+        return _ops().maximum(self, other)
+
+    def minimum(self, other):
+        """Elementwise minimum; see `minimum`."""
+        return _ops().minimum(self, other)
 
     # -- comparisons --------------------------------------------------------------------------------------------
 

@@ -87,6 +87,17 @@ def union(x: Parts, y: Parts, op="add"):
     return x, y, UnionPattern()(*x.pattern, *y.pattern)
 
 
+def on_union(x: Parts, y: Parts, op):
+    """The union of the two patterns with the values of `x` on it, and those of `y`; zero where one has no entry."""
+    x, y, merged = union(x, y, op)
+    if merged is None:
+        return x, y.values
+    indices, indptr, *places = merged
+    size = indices.shape[0]
+    a, b = (pt.zeros((size,), v.dtype)[at].set(v.values) for v, at in zip((x, y), places, strict=True))
+    return Parts(x.format, a, indices, indptr, x.shape), b
+
+
 @lowers(AddSS)
 def lower_add_ss(node, x, y):
     dtype = node.outputs[0].dtype

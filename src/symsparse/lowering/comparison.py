@@ -4,22 +4,16 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.elemwise import Elemwise
 
-from symsparse.lowering.arithmetic import only_static_ones, union
-from symsparse.lowering.base import Parts, lowers
+from symsparse.lowering.arithmetic import on_union, only_static_ones
+from symsparse.lowering.base import lowers
 from symsparse.lowering.conversion import compress, densify
 from symsparse.ops import comparison as ops
 
 
 @lowers(*(getattr(ops, name) for name in ops.__all__ if name.endswith("SS")))
 def lower_compare_ss(node, x, y):
-    compare = Elemwise(node.op.scalar_op)
-    x, y, merged = union(x, y, node.op.name)
-    if merged is None:
-        return _stored(node, x, compare(x.values, y.values))
-    indices, indptr, *places = merged
-    size = indices.shape[0]
-    spread = [pt.zeros((size,), v.dtype)[at].set(v.values) for v, at in zip((x, y), places, strict=True)]
-    return _stored(node, Parts(x.format, x.values, indices, indptr, x.shape), compare(*spread))
+    x, y_values = on_union(x, y, node.op.name)
+    return _stored(node, x, Elemwise(node.op.scalar_op)(x.values, y_values))
 
 
 def _stored(node, x, holds):

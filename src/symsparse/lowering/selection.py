@@ -1,1 +1,19 @@
-"""Lowering of choosing between entries: maximum and minimum of two matrices, where on stored entries."""
+"""Lowering of the larger or smaller of two entries, and of rows with a row-sparse gradient."""
+
+from pytensor.tensor.elemwise import Elemwise
+
+from symsparse.lowering.arithmetic import on_union
+from symsparse.lowering.base import lowers
+from symsparse.ops.selection import MaximumSS, MinimumSS, _SparseGradRows
+
+
+@lowers(MaximumSS, MinimumSS)
+def lower_extreme_ss(node, x, y):
+    dtype = node.outputs[0].dtype
+    x, y_values = on_union(x.cast(dtype), y.cast(dtype), node.op.name)
+    return x.with_values(Elemwise(node.op.scalar_op)(x.values, y_values))
+
+
+@lowers(_SparseGradRows)
+def lower_sparse_grad_rows(node, m, index):
+    return m[index]

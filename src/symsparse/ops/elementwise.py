@@ -182,10 +182,10 @@ structured_pow = _structured(
     "structured_pow", ps.pow, "x ** s", "s x_k^(s - 1)", " (also where s <= 0)", True
 )
 structured_minimum = _structured(
-    "structured_minimum", ps.minimum, "min(x, s)", "1 where x_k < s, else 0", " (also where s < 0)", True
+    "structured_minimum", ps.minimum, "min(x, s)", "1 where x_k <= s, else 0", " (also where s < 0)", True
 )
 structured_maximum = _structured(
-    "structured_maximum", ps.maximum, "max(x, s)", "1 where x_k > s, else 0", " (also where s > 0)", True
+    "structured_maximum", ps.maximum, "max(x, s)", "1 where x_k >= s, else 0", " (also where s > 0)", True
 )
 structured_add = _structured(
     "structured_add", ps.add, "x + s", "1", _NOT_ZERO.replace("function", "sum"), True

@@ -48,6 +48,7 @@ class Case:
     regular: tuple = ()  # operands whose cotangent must be right at every position
     tolerance: dict = field(default_factory=dict)
     integer: bool = False  # the result is an integer whatever the operands
+    refuses: tuple = ()  # variants that are a ValueError at run time
 
 
 CASES: list[Case] = []
