@@ -40,16 +40,20 @@ def _better(a, b, largest):
 
 @kernel
 def extreme_all(values, n, m, largest):
-    """Largest (smallest) entry of an n x m matrix with these stored values, each position stored at most once."""
+    """Largest (smallest) entry of an n x m matrix with these stored values, each position stored at most once.
+
+    In a vector of one element, which keeps the dtype.
+    """
     if n == 0 or m == 0:
         raise ValueError("max, min: zero-size array to reduction operation which has no identity")
     nnz = len(values)
-    zero = values.dtype.type(0)
-    best = values[0] if nnz > 0 else zero
+    out = np.zeros(1, dtype=values.dtype)
+    best = values[0] if nnz > 0 else out[0]
     for k in range(1, nnz):
         best = _better(best, values[k], largest)
     full = nnz % m == 0 and nnz // m == n  # nnz == n * m, which could overflow
-    return best if full else _better(best, zero, largest)
+    out[0] = best if full else _better(best, out[0], largest)
+    return out
 
 
 @kernel

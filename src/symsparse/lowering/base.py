@@ -150,11 +150,16 @@ class Parts(NamedTuple):
 def is_lowered(x):
     """Whether a sparse variable is a leaf of this graph, or already made of parts."""
     owner = x.owner
-    return (
-        owner is None
-        or not isinstance(owner.op, SparseOp)
-        or (isinstance(owner.op, CSM) and owner.op.trusted)
-    )
+    if owner is None or not isinstance(owner.op, SparseOp):
+        return True
+    # Parts borrowed from a matrix that is not lowered yet would hide what its lowering will know of the pattern.
+    return isinstance(owner.op, CSM) and owner.op.trusted and all(map(_is_settled, owner.inputs[1:3]))
+
+
+def _is_settled(v):
+    """Whether a dense variable is not a part of a matrix that is still to be lowered."""
+    v = unchecked(v)
+    return v.owner is None or not isinstance(v.owner.op, CSMProperties) or is_lowered(v.owner.inputs[0])
 
 
 def parts(x):
@@ -288,9 +293,15 @@ def guard(p, message, *conditions):
 
 
 def unchecked(v):
-    """The variable behind run-time checks: it holds the same."""
-    while v.owner is not None and isinstance(v.owner.op, CheckAndRaise):
-        v = v.owner.inputs[0]
+    """The variable behind run-time checks, and behind a matrix made of parts: it holds the same."""
+    while v.owner is not None:
+        x = v.owner.inputs[0] if v.owner.inputs else None
+        if isinstance(v.owner.op, CheckAndRaise):
+            v = x
+        elif isinstance(v.owner.op, CSMProperties) and x.owner is not None and isinstance(x.owner.op, CSM):
+            v = x.owner.inputs[v.index]
+        else:
+            break
     return v
 
 
@@ -316,8 +327,8 @@ def lowers(*op_types):
     def decorate(rule):
         @node_rewriter(list(op_types))
         def rewrite(fgraph, node):
-            sparse = [x for x in node.inputs if is_sparse(x)]
-            if not all(map(is_lowered, sparse)) or (isinstance(node.op, CSM) and node.op.trusted):
+            ready = all(is_lowered(x) if is_sparse(x) else _is_settled(x) for x in node.inputs)
+            if not ready or (isinstance(node.op, CSM) and node.op.trusted):
                 return None
             result = rule(node, *(parts(x) if is_sparse(x) else x for x in node.inputs))
             results = list(result) if isinstance(result, list) else [result]

@@ -41,10 +41,7 @@ class ExtremeAll(KernelOp):
     kernel = "reduction.extreme_all"
 
     def outputs(self, values, n, m, largest):
-        return [(values.dtype, ())]
-
-    def infer_shape(self, node, shapes):
-        return [()]
+        return [vector(values, 1)]
 
 
 class ExtremeMajor(KernelOp):
@@ -72,7 +69,7 @@ def lower_sp_extreme(node, x):
     x = canonical(x)
     largest = pt.constant(node.op.largest)
     if node.op.axis is None:
-        return ExtremeAll()(x.values, *x.sizes, largest)
+        return ExtremeAll()(x.values, *x.sizes, largest)[0]
     if (node.op.axis == 1) == (x.format == "csr"):
         return ExtremeMajor()(x.values, x.indptr, x.n_minor, largest)
     return ExtremeMinor()(x.values, x.indices, x.n_major, x.n_minor, largest)

@@ -210,7 +210,9 @@ def where(condition, x, y=0):
     >>> ss.where([True, True, False], x, -1).eval().toarray()
     array([[ 1.,  0., -1.]])
     """
-    x, condition = sparse_operand("where", x), operand("where", condition)
+    # PyTensor makes no variable of a Python bool, to catch a mistaken ==.
+    condition = operand("where", np.asarray(condition) if isinstance(condition, bool) else condition)
+    x = sparse_operand("where", x)
     # 0, the default, is a zero of any dtype; bool included, with which NumPy would compute in integers.
     y = np.zeros((), x.dtype) if isinstance(y, numbers.Number) and y == 0 else _scalar_like("where", x, y)
     y = operand("where", y)

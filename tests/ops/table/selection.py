@@ -36,13 +36,6 @@ case(
     lambda x: np.maximum(x.dense, -0.25),
     structured=(0,),
 )
-case(
-    "minimum_scalar",
-    lambda x: ss.minimum(x, 0.25),
-    [S()],
-    lambda x: np.minimum(x.dense, 0.25),
-    structured=(0,),
-)
 
 for label, operand in {
     "matrix": D("mn"),
@@ -58,13 +51,13 @@ for label, operand in {
         lambda c, x: np.where(c > 0.1, x.dense, 0),
         structured=(1,),
     )
-    case(
-        f"where_{label}_else_sparse",
-        lambda c, x, y: ss.where(pt.gt(c, 0.1), x, y),
-        [operand, S(), S()],
-        lambda c, x, y: np.where(c > 0.1, x.dense, y.dense),
-        structured=(1, 2),
-    )
+case(
+    "where_matrix_else_sparse",
+    lambda c, x, y: ss.where(pt.gt(c, 0.1), x, y),
+    [D("mn"), S(), S()],
+    lambda c, x, y: np.where(c > 0.1, x.dense, y.dense),
+    structured=(1, 2),
+)
 case(
     "where_else_scalar",
     ss.where,
