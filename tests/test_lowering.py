@@ -14,10 +14,11 @@ from symsparse.lowering.base import KernelOp
 from symsparse.lowering.conversion import Densify
 from symsparse.lowering.layout import CanonicalPattern, TransposePattern
 from symsparse.lowering.matmul import CompressedDot, ProductPattern
-from symsparse.lowering.sampling import SDDMM
+from symsparse.lowering.sampling import SDDMM, Locate
 from symsparse.ops.base import SparseOp, is_sparse
 from symsparse.ops.csm import CSM, CSMProperties
 from symsparse.testing import random_sparse
+from tests.ops.generate import lowered_mode
 
 
 def ops(function):
@@ -171,6 +172,16 @@ def test_canonical_form_is_free_where_it_is_known(a):
             [], ss.structured_exp(made), givens={y.owner.inputs[0]: a.toarray()}, on_unused_input="ignore"
         )
         assert not count(f, CanonicalPattern), made
+
+
+def test_one_pattern_is_made_canonical_once(a):
+    """Parts of a matrix that is still to be lowered wait for it: what is known of its pattern is not asked again."""
+    x, u, v = ss.csr_matrix("x"), pt.matrix("u"), pt.matrix("v")
+    y = ss.where(pt.gt(u @ v.T, 0), x)
+    loss = ss.sp_sum(y * y)
+    f = pytensor.function([x, u, v], [loss, *pytensor.grad(loss, [x, u])], mode=lowered_mode)
+    assert count(f, CanonicalPattern) == count(f, SDDMM) == 1
+    assert not count(f, Dot, Dot22, Locate)
 
 
 def test_a_kernel_op_in_python_and_in_numba_is_the_same_loop(a):

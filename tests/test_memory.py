@@ -65,6 +65,30 @@ CASES = {
         hvp = pytensor.grad((g * d).sum(), d)
         run([x, d], [hvp], (small, dense(50)), (large, dense(n)))
     """,
+    "condition_on_a_product": """
+        y = ss.where(pt.gt(d @ d.T, 8), x, 2 * x)
+        loss = ss.sp_sum(y * y) + ss.sp_sum(ss.maximum(y, x.T.tocsr()))
+        run([x, d], [loss, *pytensor.grad(loss, [x, d])], (small, dense(50)), (large, dense(n)))
+    """,
+    "regular_gradient_of_sums_read_on_a_pattern": """
+        g = pytensor.grad((x.sum(axis=0) * v).sum() + (x.sum(axis=1) ** 2).sum() + x.mean(), x)
+        assert isinstance(g.type, pt.TensorType)
+        outputs = [x - 0.1 * ss.sample(g, x), ss.tanh(x) * g, ss.sp_sum(x * g)]
+        loss = (x.max(axis=0) * v).sum() + x.min() + x.norm(axis=0).sum() + x.norm(1)
+        run([x, v], [*outputs, pytensor.grad(loss, x)], (small, np.ones(50)), (large, np.ones(n)))
+    """,
+    # Only the gradient counts as output here, and m, of 512 MB, is no input that may be copied.
+    "row_sparse_gradient": """
+        rows = pt.lvector("rows")
+        g = pytensor.grad((ss.sparse_grad(d[rows]) ** 2).sum(), d)
+        f = pytensor.function([d, rows], g)
+        table, places = np.zeros((1_000_000, 64)), np.random.default_rng(0).integers(0, 1_000_000, 1000)
+        f(table[:50], places % 50)
+        before = peak()
+        found = f(table, places)
+        assert found.shape == table.shape and found.nnz <= places.size * 64
+        print(peak() - before, found.data.nbytes + found.indices.nbytes + found.indptr.nbytes)
+    """,
 }
 
 

@@ -256,7 +256,7 @@ def test_gradient_through_a_comparison(mode):
 # -- extremes, mean, trace, norm --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [None, lowered_mode, reference_mode], ids=["numba", "lowered", "reference"])
+@modes
 def test_entries_that_tie_all_get_the_cotangent(mode):
     a = np.array([[2.0, -1.0, 0.0], [2.0, -1.0, 2.0], [1.0, -3.0, NAN]])
     x, d = ss.csc_matrix("x", dtype="float64"), pt.dmatrix("d")
@@ -372,7 +372,7 @@ def test_complex_numbers_have_no_extreme():
 ROWS = np.array([4, 1, -1, 1])
 
 
-@pytest.mark.parametrize("mode", [None, lowered_mode, reference_mode], ids=["numba", "lowered", "reference"])
+@modes
 def test_rows_with_a_sparse_gradient(mode):
     rng = np.random.default_rng(0)
     value, weight = rng.uniform(size=(6, 3)), rng.uniform(size=(4, 3))

@@ -153,7 +153,7 @@ def is_lowered(x):
     if owner is None or not isinstance(owner.op, SparseOp):
         return True
     # Parts borrowed from a matrix that is not lowered yet would hide what its lowering will know of the pattern.
-    return isinstance(owner.op, CSM) and owner.op.trusted and all(map(_is_settled, owner.inputs[1:3]))
+    return _is_made_of_parts(x) and all(map(_is_settled, owner.inputs[1:3]))
 
 
 def _is_settled(v):
@@ -295,14 +295,17 @@ def guard(p, message, *conditions):
 def unchecked(v):
     """The variable behind run-time checks, and behind a matrix made of parts: it holds the same."""
     while v.owner is not None:
-        x = v.owner.inputs[0] if v.owner.inputs else None
         if isinstance(v.owner.op, CheckAndRaise):
-            v = x
-        elif isinstance(v.owner.op, CSMProperties) and x.owner is not None and isinstance(x.owner.op, CSM):
-            v = x.owner.inputs[v.index]
+            v = v.owner.inputs[0]
+        elif isinstance(v.owner.op, CSMProperties) and _is_made_of_parts(v.owner.inputs[0]):
+            v = v.owner.inputs[0].owner.inputs[v.index]
         else:
             break
     return v
+
+
+def _is_made_of_parts(x):
+    return x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted
 
 
 def require_same_shape(op, x, y):

@@ -1,7 +1,5 @@
 """Selecting: the larger or smaller of two entries, entries by a condition, rows with a row-sparse gradient."""
 
-import numbers
-
 import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
@@ -31,6 +29,8 @@ from symsparse.ops.csm import with_values
 from symsparse.ops.elementwise import StructuredElemwise
 from symsparse.ops.indexing import get_item_list
 from symsparse.types import complex_dtypes, compressed, integer_dtypes, uint_dtypes
+
+_NUMBERS = int | float | complex | np.number | np.bool
 
 # -- maximum and minimum ----------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class MinimumSS(_ExtremeSS):
 
 def _scalar_like(op, x, s):
     """The Python number `s` with the dtype that NumPy computes in beside the matrix `x`; other things as they are."""
-    if not isinstance(s, numbers.Number):
+    if not isinstance(s, _NUMBERS):
         return s
     try:
         return np.asarray(s, dtype=np.result_type(np.dtype(x.dtype), s))
@@ -106,9 +106,9 @@ def _scalar_like(op, x, s):
 
 def _extreme(op, x, y):
     """Dispatch by operands: two sparse matrices, or one and a scalar that keeps zeros at zero."""
-    if isinstance(x, numbers.Number):
+    if isinstance(x, _NUMBERS):
         x, y = y, x  # symmetric
-    if isinstance(y, numbers.Number):
+    if isinstance(y, _NUMBERS):
         x = sparse_operand(op.name, x)
         y = _scalar_like(op.name, x, y)
     x, y = pair(op.name, x, y)
@@ -214,7 +214,7 @@ def where(condition, x, y=0):
     condition = operand("where", np.asarray(condition) if isinstance(condition, bool) else condition)
     x = sparse_operand("where", x)
     # 0, the default, is a zero of any dtype; bool included, with which NumPy would compute in integers.
-    y = np.zeros((), x.dtype) if isinstance(y, numbers.Number) and y == 0 else _scalar_like("where", x, y)
+    y = np.zeros((), x.dtype) if isinstance(y, _NUMBERS) and y == 0 else _scalar_like("where", x, y)
     y = operand("where", y)
     if is_sparse(y):
         merged_shape("where", x, y)
