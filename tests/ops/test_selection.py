@@ -80,11 +80,16 @@ def test_dtypes_of_two_matrices(one, two, mode):
     x, y = ss.csr_matrix("x", one), ss.csc_matrix("y", two)
     z = x.maximum(y)
     grads = pytensor.grad(z.astype("float64").sum(), [x, y])  # of integers: zero
-    got, least, *_ = run([z, ss.minimum(x, y), *grads], mode, {x: a, y: b})
+    chosen = [ss.where(y, x), ss.where(y, x, y)]
+    got, least, *_, some, either = run([z, ss.minimum(x, y), *grads, *chosen], mode, {x: a, y: b})
     expected = np.maximum(a.toarray(), b.toarray())
     assert got.dtype == least.dtype == expected.dtype
     assert_same_matrix(got, expected)
     assert_same_matrix(least, np.minimum(a.toarray(), b.toarray()))
+    holds = b.toarray() != 0
+    assert (some.dtype, either.dtype) == (one, expected.dtype)
+    assert_same_matrix(some, np.where(holds, a.toarray(), 0))
+    assert_same_matrix(either, np.where(holds, a.toarray(), b.toarray()))
 
 
 @modes

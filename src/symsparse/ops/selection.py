@@ -305,7 +305,8 @@ def sparse_grad(var):
     Gradient: regular. For an input or shared variable m it is a sparse csc matrix (N, n) that stores the rows of the
     cotangent at the places `index`, rows with the same place added: O(k n) memory. If m is used in other ways too,
     terms add up, and the sum with a dense one is dense. If m is itself computed, its cotangent is dense. Inside a
-    `scan` or an inner graph, use plain ``m[index]``: their cotangents must be dense.
+    `scan` or an inner graph, use plain ``m[index]``: their cotangents must be dense. ``m - rate * g`` is an update
+    of m with such a gradient.
 
     Examples
     --------
