@@ -5,20 +5,7 @@ rows and columns for csr, columns and rows for csc. It trusts its patterns, allo
 inputs as they are. ``fingerprint`` changes whenever a kernel's source or Numba does, and is part of every cache key.
 """
 
-import hashlib
-from pathlib import Path
-
-import numba
-
+from symsparse.kernels.base import fingerprint
 from symsparse.kernels.threading import load_tbb
 
-
-def _fingerprint():
-    digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return int(digest.hexdigest()[:12], 16)
-
-
-fingerprint = _fingerprint()
 load_tbb()

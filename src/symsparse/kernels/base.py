@@ -1,13 +1,33 @@
 """How kernels are compiled."""
 
 import functools
+import hashlib
+from pathlib import Path
 
 import numba
 import numpy as np
 from numba.extending import overload
 
-# One compilation a dtype, kept on disk; NumPy's division; no global lock, so that calls can overlap.
-kernel = functools.partial(numba.njit, cache=True, error_model="numpy", nogil=True)
+
+def _fingerprint():
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return int(digest.hexdigest()[:12], 16)
+
+
+fingerprint = _fingerprint()
+
+# A loop inside kernels, compiled into each of them: NumPy's division; no global lock, so that calls can overlap.
+loop = functools.partial(numba.njit, error_model="numpy", nogil=True)
+
+
+def kernel(function):
+    """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
+    compiled = loop(function, cache=True)
+    # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
+    compiled._cache._cache_file._source_stamp = fingerprint
+    return compiled
 
 
 def unsigned(indices):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.tiles import gather_row, scatter_row, with_tiles
 
 
 @kernel
@@ -34,20 +35,53 @@ def scatter_vector(values, indices, indptr, x, n_minor):
     return out
 
 
+@loop
+def _gather_plain(values, indices, indptr, x, out):
+    for r in range(out.shape[0]):
+        for k in range(indptr[r], indptr[r + 1]):
+            factor = values[k]
+            c = indices[k]
+            for j in range(out.shape[1]):
+                out[r, j] += factor * x[c, j]
+
+
+@loop
+def _gather_in_tiles(values, indices, indptr, x, out):
+    width, step = out.shape[1], x.strides[0] // x.itemsize
+    for r in range(out.shape[0]):
+        start, stop = np.intp(indptr[r]), np.intp(indptr[r + 1])
+        gather_row(indices, values, start, stop, x, 0, step, out, r * width, width)
+
+
+@loop
+def _scatter_plain(values, indices, indptr, x, out):
+    for r in range(x.shape[0]):
+        for k in range(indptr[r], indptr[r + 1]):
+            factor = values[k]
+            c = indices[k]
+            for j in range(out.shape[1]):
+                out[c, j] += factor * x[r, j]
+
+
+@loop
+def _scatter_in_tiles(values, indices, indptr, x, out):
+    width, step = out.shape[1], x.strides[0] // x.itemsize
+    for r in range(x.shape[0]):
+        start, stop = np.intp(indptr[r]), np.intp(indptr[r + 1])
+        scatter_row(indices, values, start, stop, x, r * step, width, out, 0, width)
+
+
+_gather_rows = with_tiles(_gather_plain, _gather_in_tiles)
+_scatter_rows = with_tiles(_scatter_plain, _scatter_in_tiles)
+
+
 @kernel
 def gather_matrix(values, indices, indptr, x, n_minor):
     """``out[major, :] = sum values * x[minor, :]``: csr @ X."""
     if x.shape[0] != n_minor:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices, indptr = unsigned(indices), unsigned(indptr)
-    width = x.shape[1]
-    out = np.zeros((len(indptr) - 1, width), dtype=values.dtype)
-    for r in range(out.shape[0]):
-        for k in range(indptr[r], indptr[r + 1]):
-            factor = values[k]
-            c = indices[k]
-            for j in range(width):
-                out[r, j] += factor * x[c, j]
+    out = np.zeros((len(indptr) - 1, x.shape[1]), dtype=values.dtype)
+    _gather_rows(values, unsigned(indices), unsigned(indptr), x, out)
     return out
 
 
@@ -56,15 +90,8 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
     """``out[minor, :] += values * x[major, :]``: csc @ X."""
     if x.shape[0] != len(indptr) - 1:
         raise ValueError("dot: the inner sizes of the operands differ")
-    indices, indptr = unsigned(indices), unsigned(indptr)
-    width = x.shape[1]
-    out = np.zeros((n_minor, width), dtype=values.dtype)
-    for r in range(x.shape[0]):
-        for k in range(indptr[r], indptr[r + 1]):
-            factor = values[k]
-            c = indices[k]
-            for j in range(width):
-                out[c, j] += factor * x[r, j]
+    out = np.zeros((n_minor, x.shape[1]), dtype=values.dtype)
+    _scatter_rows(values, unsigned(indices), unsigned(indptr), x, out)
     return out
 
 

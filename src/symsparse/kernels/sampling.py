@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.tiles import dot_row, with_tiles
 
 
 @kernel
@@ -52,19 +53,33 @@ def take_or_zero(values, places):
     return out
 
 
+@loop
+def _dots_plain(a, indices, indptr, b, out):
+    for r in range(a.shape[0]):
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            total = a.dtype.type(0)
+            for j in range(a.shape[1]):
+                total += a[r, j] * b[c, j]
+            out[k] = total
+
+
+@loop
+def _dots_in_tiles(a, indices, indptr, b, out):
+    a_step, b_step = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
+    for r in range(a.shape[0]):
+        start, stop = np.intp(indptr[r]), np.intp(indptr[r + 1])
+        dot_row(indices, a, start, stop, b, 0, b_step, out, r * a_step, a.shape[1])
+
+
+_dots = with_tiles(_dots_plain, _dots_in_tiles)
+
+
 @kernel
 def sddmm(indices, indptr, a, b, n_minor):
     """``out = a[major, :] . b[minor, :]`` for each stored entry."""
     if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
         raise ValueError("sampling_dot: the shapes of the operands do not fit")
-    indices, indptr = unsigned(indices), unsigned(indptr)
-    width = a.shape[1]
-    out = np.empty(len(indices), dtype=a.dtype)
-    for r in range(len(indptr) - 1):
-        for k in range(indptr[r], indptr[r + 1]):
-            c = indices[k]
-            total = a.dtype.type(0)
-            for j in range(width):
-                total += a[r, j] * b[c, j]
-            out[k] = total
+    out = np.zeros(len(indices), dtype=a.dtype)
+    _dots(a, unsigned(indices), unsigned(indptr), b, out)
     return out

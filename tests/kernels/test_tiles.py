@@ -1,0 +1,67 @@
+"""Tiles against plain loops in Python: every width up to a few tiles, rows with any stride, nothing read beside them."""
+
+import numpy as np
+import pytest
+
+from symsparse.kernels import matmul, sampling
+from symsparse.kernels.tiles import HOST_HAS_MASKS
+from tests.kernels.patterns import random_pattern, values
+
+WIDTHS = [*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 47, 48, 63, 64, 65, 100, 129]
+P = random_pattern((7, 9), seed=3)
+
+
+def inside(a, kind):
+    """`a` as a part of a larger array full of NaN, or laid out in another way."""
+    n, m = a.shape
+    if kind == "within NaN":
+        larger = np.full((n + 2, m + 5), np.nan, a.dtype)
+        larger[1:-1, 2:-3] = a
+        return larger[1:-1, 2:-3]
+    if kind == "upside down":
+        return a[::-1].copy()[::-1]
+    if kind == "columns first":
+        return np.asfortranarray(a)
+    if kind == "every other":
+        return np.repeat(a, 2, axis=1)[:, ::2]
+    return a
+
+
+@pytest.mark.parametrize("kind", ["C", "within NaN", "upside down", "columns first", "every other"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_width(dtype, kind):
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-13, "atol": 1e-14}
+    v = values(P.nnz, dtype)
+    dense = P.dense(v)
+    for width in WIDTHS if kind == "C" else WIDTHS[::4]:
+        x = inside(values((P.n_minor, width), dtype, seed=width), kind)
+        y = inside(values((P.n_major, width), dtype, seed=width + 1), kind)
+        for got, answer in (
+            (matmul.gather_matrix(v, *P.arrays, x, P.n_minor), dense @ x),
+            (matmul.scatter_matrix(v, *P.arrays, y, P.n_minor), dense.T @ y),
+            (sampling.sddmm(*P.arrays, y, x, P.n_minor), (y @ x.T)[P.majors, P.indices]),
+        ):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, answer, err_msg=str(width), **tolerance)
+
+
+def test_a_row_that_is_repeated_by_a_stride_of_zero():
+    v, row = values(P.nnz, "float64"), values((1, 20), "float64")
+    x = np.broadcast_to(row, (P.n_minor, 20))
+    np.testing.assert_allclose(matmul.gather_matrix(v, *P.arrays, x, P.n_minor), P.dense(v) @ x, atol=1e-14)
+
+
+@pytest.mark.skipif(
+    not HOST_HAS_MASKS, reason="this processor has no masked vectors: plain loops run instead"
+)
+@pytest.mark.parametrize("kernel", [matmul.gather_matrix, matmul.scatter_matrix, sampling.sddmm])
+def test_hot_loops_are_vector_code(kernel):
+    v, x, y = (values(n, "float64") for n in (P.nnz, (P.n_minor, 40), (P.n_major, 40)))
+    if kernel is sampling.sddmm:
+        kernel(*P.arrays, y, x, P.n_minor)
+    else:
+        kernel(v, *P.arrays, x if kernel is matmul.gather_matrix else y, P.n_minor)
+    code = "\n".join(kernel.inspect_asm().values())
+    multiply_adds = [line for line in code.splitlines() if "vfmadd" in line and "pd" in line]
+    assert any("zmm" in line or "ymm" in line for line in multiply_adds)
+    assert "prefetch" in code
