@@ -1,4 +1,4 @@
-"""Tiles against plain loops in Python: every width up to a few tiles, rows with any stride, nothing read beside them."""
+"""Tiles against NumPy: every width up to a few tiles, rows with any stride, nothing read beside them."""
 
 import numpy as np
 import pytest

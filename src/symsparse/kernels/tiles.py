@@ -117,19 +117,21 @@ def _pointer(context, builder, typ, value):
     return context.make_array(typ)(context, builder, value).data
 
 
-def _entries(builder, indices, start, stop, end, base_of, row, write):
-    """Loop over stored entries k: yields k and the address of its dense row, with the prefetch of a later one."""
+def _entries(builder, indices, bounds, dense, step, row, write):
+    """Loop over stored entries k: yields k and the address of its row of `dense`, and prefetches a later one."""
+    start, stop, end = bounds
     last = builder.sub(end, I64(1))
 
-    def minor(k):
+    def address(k):
         i = builder.load(builder.gep(indices, [k]))
-        return i if i.type == I64 else builder.zext(i, I64)
+        i = i if i.type == I64 else builder.zext(i, I64)
+        return builder.gep(dense, [builder.mul(i, step)])
 
     with cgutils.for_range_slice(builder, start, stop, I64(1), I64, inc=True) as (k, _):
         later = builder.add(k, I64(AHEAD))
         later = builder.select(builder.icmp_signed("<", later, last), later, last)
-        row.prefetch(base_of(minor(later)), write)
-        yield k, base_of(minor(k))
+        row.prefetch(address(later), write)
+        yield k, address(k)
 
 
 def _tile(full, masked, body):
@@ -155,11 +157,7 @@ def _tile(full, masked, body):
 def _gather(builder, row, indices, values, bounds, dense, step, out, out_offset):
     """``out[:] = sum values[k] * dense[indices[k], :]``."""
     sums = [cgutils.alloca_once_value(builder, zero) for zero in row.zeros()]
-
-    def base_of(i):
-        return builder.gep(dense, [builder.mul(i, step)])
-
-    for k, base in _entries(builder, indices, *bounds, base_of, row, 0):
+    for k, base in _entries(builder, indices, bounds, dense, step, row, 0):
         factor = row.splat(builder.load(builder.gep(values, [k])))
         for place, x in zip(sums, row.load(base), strict=True):
             builder.store(row.multiply_add(factor, x, builder.load(place)), place)
@@ -169,12 +167,8 @@ def _gather(builder, row, indices, values, bounds, dense, step, out, out_offset)
 def _scatter(builder, row, indices, values, bounds, dense, step, out, out_offset):
     """``out[indices[k], :] += values[k] * dense[:]``; `step` is that of out."""
     xs = row.load(dense)
-    start = builder.gep(out, [out_offset])
-
-    def base_of(i):
-        return builder.gep(start, [builder.mul(i, step)])
-
-    for k, base in _entries(builder, indices, *bounds, base_of, row, 1):
+    out = builder.gep(out, [out_offset])
+    for k, base in _entries(builder, indices, bounds, out, step, row, 1):
         factor = row.splat(builder.load(builder.gep(values, [k])))
         new = [row.multiply_add(factor, x, y) for x, y in zip(xs, row.load(base), strict=True)]
         row.store(new, base)
@@ -183,11 +177,7 @@ def _scatter(builder, row, indices, values, bounds, dense, step, out, out_offset
 def _dot(builder, row, indices, a, bounds, b, step, out, a_offset):
     """``out[k] += a[:] . b[indices[k], :]``."""
     xs = row.load(builder.gep(a, [a_offset]))
-
-    def base_of(i):
-        return builder.gep(b, [builder.mul(i, step)])
-
-    for k, base in _entries(builder, indices, *bounds, base_of, row, 0):
+    for k, base in _entries(builder, indices, bounds, b, step, row, 0):
         sums = [None, None]  # two chains: an addition need not wait for the one before
         for n, (x, y) in enumerate(zip(xs, row.load(base), strict=True)):
             s = sums[n % 2]
