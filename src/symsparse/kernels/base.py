@@ -22,12 +22,20 @@ fingerprint = _fingerprint()
 loop = functools.partial(numba.njit, error_model="numpy", nogil=True)
 
 
-def kernel(function):
+def kernel(function, **options):
     """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
-    compiled = loop(function, cache=True)
+    compiled = loop(function, cache=True, **options)
     # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
     compiled._cache._cache_file._source_stamp = fingerprint
     return compiled
+
+
+def parallel_kernel(function):
+    """A kernel whose loops over prange are parallel regions; nothing else, since each costs compilation."""
+    else_serial = dict.fromkeys(
+        "comprehension reduction inplace_binop setitem numpy stencil fusion".split(), False
+    )
+    return kernel(function, parallel={"prange": True, **else_serial})  # Numba empties this dict
 
 
 def unsigned(indices):

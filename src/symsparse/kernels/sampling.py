@@ -1,9 +1,11 @@
 """Reading a matrix, dense or sparse, at the entries of a pattern."""
 
 import numpy as np
+from numba import prange
 
-from symsparse.kernels.base import kernel, loop, unsigned
-from symsparse.kernels.tiles import dot_row, with_tiles
+from symsparse.kernels.base import kernel, loop, parallel_kernel, unsigned
+from symsparse.kernels.threading import CHUNKS_A_THREAD, cut, threads_for
+from symsparse.kernels.tiles import dot_row, for_tiles, with_tiles
 
 
 @kernel
@@ -54,8 +56,8 @@ def take_or_zero(values, places):
 
 
 @loop
-def _dots_plain(a, indices, indptr, b, out):
-    for r in range(a.shape[0]):
+def _dots_plain(a, indices, indptr, b, out, first, last):
+    for r in range(first, last):
         for k in range(indptr[r], indptr[r + 1]):
             c = indices[k]
             total = a.dtype.type(0)
@@ -65,21 +67,30 @@ def _dots_plain(a, indices, indptr, b, out):
 
 
 @loop
-def _dots_in_tiles(a, indices, indptr, b, out):
+def _dots_in_tiles(a, indices, indptr, b, out, first, last):
     a_step, b_step = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
-    for r in range(a.shape[0]):
+    for r in range(first, last):
         start, stop = np.intp(indptr[r]), np.intp(indptr[r + 1])
+        out[start:stop] = 0
         dot_row(indices, a, start, stop, b, 0, b_step, out, r * a_step, a.shape[1])
 
 
 _dots = with_tiles(_dots_plain, _dots_in_tiles)
 
 
-@kernel
+@parallel_kernel
 def sddmm(indices, indptr, a, b, n_minor):
     """``out = a[major, :] . b[minor, :]`` for each stored entry."""
     if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
         raise ValueError("sampling_dot: the shapes of the operands do not fit")
-    out = np.zeros(len(indices), dtype=a.dtype)
-    _dots(a, unsigned(indices), unsigned(indptr), b, out)
+    a, indices, b = for_tiles(a, unsigned(indices), b)
+    indptr = unsigned(indptr)
+    out = np.empty(len(indices), dtype=a.dtype)
+    threads = threads_for(len(indices) * a.shape[1])
+    if threads == 1:
+        _dots(a, indices, indptr, b, out, 0, len(a))
+    else:
+        bounds = cut(indptr, threads * CHUNKS_A_THREAD)
+        for t in prange(len(bounds) - 1):
+            _dots(a, indices, indptr, b, out, bounds[t], bounds[t + 1])
     return out

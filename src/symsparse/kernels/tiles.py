@@ -215,28 +215,40 @@ gather_row, scatter_row, dot_row = map(_covering, (_gather, _scatter, _dot))
 
 
 def with_tiles(plain, in_tiles):
-    """A function for compiled code, ``rows(left, indices, indptr, right, out)``: in tiles if the dtype has them."""
+    """A function for compiled code that works on the major slices first..last: in tiles if the dtype has them."""
 
-    def rows(left, indices, indptr, right, out):
+    def rows(left, indices, indptr, right, out, first, last):
         raise TypeError("for compiled code only")
 
     @overload(rows)
-    def choose(left, indices, indptr, right, out):
-        if not has_tiles(left, right, out):
-            return lambda left, indices, indptr, right, out: plain(left, indices, indptr, right, out)
-        return lambda left, indices, indptr, right, out: in_tiles(
-            side_by_side(left), side_by_side(indices), indptr, side_by_side(right), out
-        )
+    def choose(left, indices, indptr, right, out, first, last):
+        chosen = in_tiles if has_tiles(left, right, out) else plain
+
+        def run(left, indices, indptr, right, out, first, last):
+            chosen(left, indices, indptr, right, out, first, last)
+
+        return run
 
     return rows
 
 
 @numba.njit
-def side_by_side(x):
-    """`x`, or a copy in which the elements of a row (or of a vector) lie side by side, as tiles need them.
-
-    For rows in another layout, tiles of a copy were 3 to 14 times as fast as plain loops over the original.
-    """
+def _side_by_side(x):
     if x.shape[-1] <= 1 or x.strides[-1] == x.itemsize:
         return x
     return np.ascontiguousarray(x)
+
+
+def for_tiles(left, indices, right):
+    """The arrays as tiles need them, with the elements of a row or vector side by side: themselves, or copies.
+
+    For rows in another layout, tiles of a copy were 3 to 14 times as fast as plain loops over the original.
+    """
+    raise TypeError("for compiled code only")
+
+
+@overload(for_tiles)
+def _for_tiles(left, indices, right):
+    if not has_tiles(left, right):
+        return lambda left, indices, right: (left, indices, right)
+    return lambda left, indices, right: (_side_by_side(left), _side_by_side(indices), _side_by_side(right))

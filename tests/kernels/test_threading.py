@@ -1,0 +1,97 @@
+"""Work cut for threads: every slice once, and results that do not depend on the number of threads."""
+
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from symsparse.kernels import matmul, sampling
+from symsparse.kernels.threading import WORTH_A_THREAD, cut, threads_for
+from tests.kernels.patterns import PATTERNS, Pattern, values
+
+
+def many_rows(n=20_000, m=700, seed=4):
+    """Rows of very different length, many of them empty: 240,000 entries."""
+    rng = np.random.default_rng(seed)
+    lengths = np.where(np.arange(n) % 3, 12, 0) + np.where(np.arange(n) < 100, 800, 0)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype("int32")
+    return Pattern(rng.integers(0, m, indptr[-1]).astype("int32"), indptr, m)
+
+
+@pytest.fixture
+def threads():
+    before = numba.get_num_threads()
+    yield numba.set_num_threads
+    numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3, 16])
+@pytest.mark.parametrize("p", [*PATTERNS.values(), many_rows()])
+def test_chunks_cover_every_slice_once(p, chunks):
+    bounds = cut(p.indptr, chunks)
+    assert len(bounds) == chunks + 1
+    assert bounds[0] == 0
+    assert bounds[-1] == p.n_major
+    assert (np.diff(bounds) >= 0).all()
+
+
+def test_chunks_are_alike_in_entries_and_slices():
+    p = many_rows()
+    bounds = cut(p.indptr, 8)
+    work = np.diff(p.indptr[bounds]) + np.diff(bounds)
+    assert work.max() < 1.1 * work.mean()
+
+
+def test_small_work_is_not_shared(threads):
+    threads(2)
+    assert threads_for(0) == threads_for(WORTH_A_THREAD) == 1
+    assert threads_for(2 * WORTH_A_THREAD) == threads_for(10**12) == 2
+    threads(1)
+    assert threads_for(10**12) == 1
+
+
+@pytest.mark.parametrize("width", [5, 40])  # fewer and more columns than make a thread's share
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_threads_change_nothing_but_rounding(threads, dtype, width):
+    p = many_rows()
+    v = values(p.nnz, dtype, seed=5)
+    x, y = values((p.n_minor, width), dtype, seed=6), values((p.n_major, width), dtype, seed=7)
+    run = {
+        "gather": lambda: matmul.gather_matrix(v, *p.arrays, x, p.n_minor),
+        "scatter": lambda: matmul.scatter_matrix(v, *p.arrays, y, p.n_minor),
+        "sddmm": lambda: sampling.sddmm(*p.arrays, y, x, p.n_minor),
+        "gather vector": lambda: matmul.gather_vector(v, *p.arrays, x[:, 0].copy(), p.n_minor),
+        "scatter vector": lambda: matmul.scatter_vector(v, *p.arrays, y[:, 0].copy(), p.n_minor),
+    }
+    for name, kernel in run.items():
+        threads(1)
+        alone = kernel()
+        threads(2)
+        together = kernel()
+        np.testing.assert_array_equal(kernel(), together, err_msg=name)  # the same at every run
+        if name in ("gather", "sddmm", "gather vector") or dtype == "int64":
+            np.testing.assert_array_equal(together, alone, err_msg=name)
+        else:
+            np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def test_a_fork_after_parallel_work_can_work_too():
+    program = """
+import os, numpy as np
+from symsparse.kernels.matmul import gather_vector
+n = 400_000
+v, i, p = np.ones(n), np.zeros(n, 'int32'), np.arange(0, n + 1, 4, dtype='int32')
+x = np.ones(1)
+def work(): return gather_vector(v, i, p, x, 1).sum() == n
+assert work()
+child = os.fork()
+if not child:
+    os._exit(0 if work() else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    if not hasattr(__import__("os"), "fork"):
+        pytest.skip("no fork on this platform")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
