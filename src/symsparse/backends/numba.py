@@ -30,6 +30,7 @@ from pytensor.link.numba.dispatch.basic import (
 from pytensor.link.numba.dispatch.compile_ops import numba_deepcopy
 from pytensor.tensor.shape import Shape_i
 
+from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
 from symsparse.lowering.base import HasCanonicalFormat, KernelOp
 from symsparse.ops.csm import CSM, CSMProperties
@@ -198,7 +199,7 @@ def _copy(x):
 # -- ops --------------------------------------------------------------------------------------------------------
 
 
-_own_source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+_own_source = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
 def _key(*facts):
@@ -208,7 +209,6 @@ def _key(*facts):
 
 @register_funcify_default_op_cache_key(KernelOp)
 def _funcify_kernel_op(op, node, **kwargs):
-    kernel = op.kernel_for(node)
     names = [f"x{i}" for i in range(len(node.inputs))]
     values = [
         f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)
@@ -216,6 +216,7 @@ def _funcify_kernel_op(op, node, **kwargs):
     call = f"kernel({', '.join(values)})"
     if node.outputs[0].type.ndim == 0:
         call = f"np.asarray({call})"
+    kernel = callable_kernel(op.kernel_name(node), len(names))
     function = compile_numba_function_src(
         f"def run({', '.join(names)}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
     )
