@@ -199,7 +199,9 @@ def _copy(x):
 # -- ops --------------------------------------------------------------------------------------------------------
 
 
-_own_source = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+_own_source = hashlib.sha256(
+    b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 
 def _key(*facts):
