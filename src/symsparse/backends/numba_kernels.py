@@ -9,8 +9,9 @@ import hashlib
 import importlib
 
 import llvmlite.binding as llvm
-from numba.core import cgutils, types
+from numba.core import cgutils
 from numba.core.imputils import impl_ret_new_ref
+from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
 
 from symsparse.kernels import fingerprint
@@ -32,7 +33,7 @@ def callable_kernel(name, n_arguments):
     """The kernel "module.function" as a function of compiled code."""
 
     def typed(context, *given):
-        arguments = tuple(map(types.unliteral, given))
+        arguments = tuple(map(unliteral, given))
         symbol, result = publish(name, arguments)
 
         def codegen(context, builder, signature, args):
