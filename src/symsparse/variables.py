@@ -148,9 +148,9 @@ class SparseVariable(Variable):
         mean = total.astype(dtype) / count.astype(dtype)
         return _keepdims(mean, axis) if keepdims else mean
 
-    def diagonal(self):
-        """Main diagonal as a dense vector; see `diag`."""
-        return _ops().diag(self)
+    def diagonal(self, k=0):
+        """The k-th diagonal as a dense vector; see `diag`."""
+        return _ops().diag(self, k)
 
     # -- products -----------------------------------------------------------------------------------------------
 

@@ -1,1 +1,66 @@
 """Matrices made of blocks."""
+
+import numpy as np
+
+import symsparse as ss
+from tests.ops.table.base import D, S, case
+
+
+def diagonal_blocks(*blocks):
+    out = np.zeros(np.sum([b.shape for b in blocks], axis=0))
+    row = column = 0
+    for b in blocks:
+        out[row : row + b.shape[0], column : column + b.shape[1]] = b
+        row, column = row + b.shape[0], column + b.shape[1]
+    return out
+
+
+for format in ("csr", "csc"):
+    case(
+        f"hstack_{format}",
+        lambda x, y, z, f=format: ss.hstack([x, y, z], format=f),
+        [S(), S("mk"), S()],
+        lambda x, y, z: np.hstack([x.dense, y.dense, z.dense]),
+        regular=(0, 1, 2),
+    )
+    case(
+        f"vstack_{format}",
+        lambda x, y, z, f=format: ss.vstack([x, y, z], format=f),
+        [S(), S("kn"), S()],
+        lambda x, y, z: np.vstack([x.dense, y.dense, z.dense]),
+        regular=(0, 1, 2),
+    )
+    case(
+        f"hstack_dense_twice_{format}",
+        lambda x, d, f=format: ss.hstack([x, d, x], format=f),
+        [S(), D("mk")],
+        lambda x, d: np.hstack([x.dense, d, x.dense]),
+        regular=(0,),
+    )
+    case(
+        f"block_diag_{format}",
+        lambda x, y, d, s, f=format: ss.block_diag([x, s, y, d], format=f),
+        [S(), S("nk"), D("mk"), D("")],
+        lambda x, y, d, s: diagonal_blocks(x.dense, np.atleast_2d(s), y.dense, d),
+        regular=(0, 1),
+    )
+    case(
+        f"kron_{format}",
+        lambda x, y, f=format: ss.kron(x, y, format=f),
+        [S(), S("nk")],
+        lambda x, y: np.kron(x.dense, y.dense),
+        structured=(0, 1),
+    )
+case("vstack_dense", lambda d, x: ss.vstack([d, x]), [D("kn"), S()], lambda d, x: np.vstack([d, x.dense]))
+case("hstack_one", lambda x: ss.hstack([x]), [S()], lambda x: x.dense, regular=(0,))
+case("kron_dense", ss.kron, [S(), D("nk")], lambda x, d: np.kron(x.dense, d), structured=(0,))
+case("kron_dense_left", ss.kron, [D("nk"), S()], lambda d, x: np.kron(d, x.dense), structured=(1,))
+case(
+    "block_array",
+    lambda x, y, d: ss.block_array([[x, None, None], [y, d, None], [None, None, x]]),
+    [S(), S("kn"), D("km")],
+    lambda x, y, d: diagonal_blocks(
+        np.block([[x.dense, np.zeros((len(x.dense), d.shape[1]))], [y.dense, d]]), x.dense
+    ),
+    regular=(0, 1),
+)
