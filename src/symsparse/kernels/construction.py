@@ -1,4 +1,4 @@
-"""Triangles of a pattern."""
+"""Patterns of diagonals, and triangles of a pattern."""
 
 import numpy as np
 
@@ -22,3 +22,41 @@ def triangle_pattern(indices, indptr, k, below):
     for j in range(nnz):
         new_indices[j] = indices[kept[j]]
     return new_indices, new_indptr, kept[:nnz].copy()
+
+
+@kernel
+def diags_pattern(offsets, lengths, n_major, n_minor, index_like, by_rows):
+    """Pattern of a matrix that stores these diagonals, and the place of each entry among the joined diagonals.
+
+    `offsets` ascend, and count the diagonals as for a matrix by rows; their `lengths` are checked.
+    """
+    if n_major < 0 or n_minor < 0:
+        raise ValueError("diags: a size is negative")
+    nnz = 0
+    for d in range(len(offsets)):
+        k = offsets[d] if by_rows else -offsets[d]
+        if lengths[d] != max(0, min(n_major + min(k, 0), n_minor - max(k, 0))):
+            raise ValueError("diags: the length of a diagonal does not fit the shape of the matrix")
+        nnz += lengths[d]
+    for size in (n_major, n_minor, nnz):
+        if index_like.dtype.type(size) != size:
+            raise ValueError("diags: the matrix does not fit int32 indices")
+    indices = np.empty(nnz, dtype=index_like.dtype)
+    place = np.empty(nnz, dtype=index_like.dtype)
+    indptr = np.zeros(n_major + 1, dtype=index_like.dtype)
+    at = 0
+    for r in range(n_major):
+        start = 0 if by_rows else nnz
+        for i in range(len(offsets)):
+            d = i if by_rows else len(offsets) - 1 - i
+            c = r + offsets[d] if by_rows else r - offsets[d]
+            if not by_rows:
+                start -= lengths[d]
+            if 0 <= c < n_minor:
+                indices[at] = c
+                place[at] = start + min(r, c)
+                at += 1
+            if by_rows:
+                start += lengths[d]
+        indptr[r + 1] = at
+    return indices, indptr, place

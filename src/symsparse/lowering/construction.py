@@ -1,9 +1,21 @@
-"""Lowering of triangles."""
+"""Lowering of matrices made from diagonals, and of triangles."""
 
 import numpy as np
 
-from symsparse.lowering.base import KernelOp, lowers, vector
-from symsparse.ops.construction import Triangle
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, vector
+from symsparse.ops.construction import Diags, Triangle
+from symsparse.ops.csm import shape_vector
+
+
+class DiagsPattern(KernelOp):
+    """(offsets, lengths, sizes, index-like, by rows) -> pattern, and the places of its entries in the vector."""
+
+    kernel = "construction.diags_pattern"
+    canonical = True
+
+    def outputs(self, offsets, lengths, n_major, n_minor, index_like, by_rows):
+        n = known(n_major)
+        return [vector(index_like), vector(index_like, None if n is None else n + 1), vector(index_like)]
 
 
 class TrianglePattern(KernelOp):
@@ -23,3 +35,17 @@ def lower_triangle(node, x, k):
     below = np.bool_(node.op.lower == by_rows)
     indices, indptr, kept = TrianglePattern()(*x.pattern, k if by_rows else -k, below)
     return x._replace(values=x.values[kept], indices=indices, indptr=indptr)
+
+
+@lowers(Diags)
+def lower_diags(node, values, lengths, n, m):
+    op = node.op
+    by_rows = op.format == "csr"
+    indices, indptr, place = DiagsPattern()(
+        np.array(op.offsets, dtype="int64"),
+        lengths,
+        *((n, m) if by_rows else (m, n)),
+        np.zeros(0, dtype=op.index_dtype),
+        np.bool_(by_rows),
+    )
+    return Parts(op.format, values[place], indices, indptr, shape_vector(n, m))

@@ -7,13 +7,21 @@ import pytensor
 import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.graph.basic import Constant, Variable
-from pytensor.raise_op import CheckAndRaise
 from pytensor.scalar import upcast
 
-from symsparse.ops.base import SparseOp, apply, dense_operand, error, is_sparse, sparse_operand, typed
-from symsparse.ops.csm import CSM, shape_vector
+from symsparse.ops.arithmetic import from_coordinates
+from symsparse.ops.base import (
+    SparseOp,
+    apply,
+    dense_operand,
+    error,
+    is_sparse,
+    sampled,
+    sparse_operand,
+    typed,
+)
 from symsparse.ops.layout import asformat
-from symsparse.types import integer_dtypes, sparse_formats
+from symsparse.types import SparseTensorType, integer_dtypes, sparse_formats
 
 MAX_INT32 = np.iinfo(np.int32).max
 
@@ -21,14 +29,79 @@ MAX_INT32 = np.iinfo(np.int32).max
 # -- from diagonals ---------------------------------------------------------------------------------------------
 
 
+class Diags(SparseOp):
+    """n x m matrix from the vector of its diagonals, joined from the lowest to the highest, and their lengths.
+
+    Parameters
+    ----------
+    offsets : tuple of int
+        The numbers of the diagonals, ascending.
+    format : {"csr", "csc"}
+    index_dtype : {"int32", "int64"}
+
+    Notes
+    -----
+    Gradient: regular, wrt the vector: g along the diagonals.
+    """
+
+    __props__ = ("offsets", "format", "index_dtype")
+    multilinear = True
+
+    def __init__(self, offsets, format, index_dtype="int32"):
+        self.offsets, self.format, self.index_dtype = tuple(offsets), format, index_dtype
+
+    def make_node(self, values, lengths, n, m):
+        values, lengths = dense_operand("diags", values, (1,)), dense_operand("diags", lengths, (1,))
+        n, m = (pt.as_tensor(v, dtype="int64") for v in (n, m))
+        shape = tuple(int(v.data) if isinstance(v, Constant) else None for v in (n, m))
+        type = SparseTensorType(self.format, values.dtype, shape, index_dtype=self.index_dtype)
+        return apply(self, [values, lengths, n, m], type)
+
+    def perform(self, node, inputs, outputs):
+        values, lengths, n, m = inputs
+        if min(n, m) < 0:
+            raise ValueError(f"diags: a size is negative: {(int(n), int(m))}.")
+        wanted = [diagonal_length(int(n), int(m), k) for k in self.offsets]
+        if lengths.tolist() != wanted:
+            raise ValueError(
+                f"diags: diagonals {self.offsets} of a matrix of shape {(int(n), int(m))} have {wanted} elements, but "
+                f"{lengths.tolist()} were given."
+            )
+        if self.index_dtype == "int32" and max(n, m, len(values)) > MAX_INT32:
+            raise ValueError("diags: the matrix does not fit int32 indices.")
+        rows, columns = (
+            np.concatenate(
+                [np.arange(size) + max(side * k, 0) for size, k in zip(lengths, self.offsets, strict=True)]
+            )
+            for side in (-1, 1)
+        )
+        outputs[0][0] = typed(node, from_coordinates(self.format, values, rows, columns, (n, m)))
+
+    def infer_shape(self, node, shapes):
+        return [tuple(node.inputs[2:])]
+
+    def cotangents(self, inputs, output, g):
+        from symsparse.ops.conversion import diag
+
+        if not is_sparse(g):  # not pt.diagonal(g), which would form what sampling need not
+            g = sampled(g, output)
+        return [pt.join(0, *(diag(g, k) for k in self.offsets))]
+
+
+def diagonal_length(n, m, k):
+    """Length of the k-th diagonal of an n x m matrix, for integers or symbolic sizes."""
+    least, most = (min, max) if isinstance(n, int) and isinstance(m, int) else (pt.minimum, pt.maximum)
+    return most(least(n + min(k, 0), m - max(k, 0)), 0)
+
+
 def _size(op, n):
-    """A size as an integer, or as a symbolic int64 scalar that is checked when the function runs."""
+    """A size as an integer where it is known, otherwise as a symbolic int64 scalar."""
     if isinstance(n, Constant):
         n = n.data
     if isinstance(n, Variable):
         if n.type.ndim or n.dtype not in integer_dtypes:
             raise error(op, [n], "a size must be an integer")
-        return _check(f"{op}: a size is negative")(n.astype("int64"), pt.ge(n, 0))
+        return n.astype("int64")
     try:
         n = operator.index(n)
     except TypeError:
@@ -40,61 +113,23 @@ def _size(op, n):
 
 def _offset(op, k):
     """The number of a diagonal as an integer."""
-    if isinstance(k, Constant):
-        k = k.data
     try:
-        return operator.index(k)
+        return operator.index(k.data if isinstance(k, Constant) else k)
     except TypeError:
         raise error(
             op, [k], "the number of a diagonal must be an integer that is known when the graph is built"
         ) from None
 
 
-def _format(op, format):
+def _built(op, vectors, offsets, n, m, format):
+    """The matrix with these vectors, all of one dtype, as its diagonals."""
     if format not in (None, *sparse_formats):
         raise ValueError(f"{op}: unsupported format {format!r}; choose one of {sparse_formats}.")
-    return format or "csr"
-
-
-def _check(message):
-    return CheckAndRaise(ValueError, message)
-
-
-def diagonal_length(n, m, k):
-    """Length of the k-th diagonal of an n x m matrix, for integers or symbolic sizes."""
-    least, most = (min, max) if isinstance(n, int) and isinstance(m, int) else (pt.minimum, pt.maximum)
-    return most(least(n + min(k, 0), m - max(k, 0)), 0)
-
-
-def banded(op, diagonals, offsets, n, m, format, index_dtype="int32"):
-    """The n x m matrix with these diagonals: vectors of one dtype, each of the length of its diagonal.
-
-    The pattern is made of dense vectors only, in O((n or m) times the number of diagonals), so that it is folded where
-    the sizes are known; and the gradient is that of `CSM`, the cotangent along the diagonals.
-    """
-    lengths = [diagonal_length(n, m, k) for k in offsets]
-    if isinstance(n, int) and isinstance(m, int):
-        if max(n, m, sum(lengths)) > MAX_INT32:
-            index_dtype = "int64"
-    elif index_dtype == "int32":
-        fits = pt.le(pt.maximum(pt.maximum(n, m), sum(lengths)), MAX_INT32)
-        n = _check(f"{op}: the matrix does not fit int32 indices")(pt.as_tensor(n, dtype="int64"), fits)
-    # By major and minor axis, from the lowest diagonal to the highest: this sorts the entries of each major slice.
-    n_major, n_minor, sign = (n, m, 1) if format == "csr" else (m, n, -1)
-    order = sorted(range(len(offsets)), key=lambda i: sign * offsets[i])
-    starts = pt.cumsum(pt.stack([0, *(lengths[i] for i in order)]))[:-1]
-    major = pt.arange(n_major, dtype="int64")[:, None]
-    minor = major + np.array([sign * offsets[i] for i in order], dtype="int64")
-    stored = (minor >= 0) & (minor < n_minor)
-    kept = pt.flatnonzero(stored)
-    place = (starts + pt.minimum(major, minor)).flatten()[kept]
-    indptr = pt.concatenate([pt.zeros(1, dtype="int64"), pt.cumsum(stored.sum(axis=1, dtype="int64"))])
-    return CSM(format, trusted=True)(
-        pt.join(0, *(diagonals[i] for i in order))[place],
-        minor.flatten()[kept].astype(index_dtype),
-        indptr.astype(index_dtype),
-        shape_vector(pt.as_tensor(n, dtype="int64"), pt.as_tensor(m, dtype="int64")),
-    )
+    wide = any(isinstance(v, int) and v > MAX_INT32 for v in (n, m))
+    order = sorted(range(len(offsets)), key=offsets.__getitem__)
+    lengths = pt.stack([vectors[i].shape[0] for i in order])
+    make = Diags([offsets[i] for i in order], format or "csr", "int64" if wide else "int32")
+    return make(pt.join(0, *(vectors[i] for i in order)), lengths, n, m)
 
 
 def eye(m, n=None, k=0, dtype=None, format=None):
@@ -133,7 +168,7 @@ def eye(m, n=None, k=0, dtype=None, format=None):
     k = _offset("eye", k)
     dtype = pytensor.config.floatX if dtype is None or str(dtype) == "floatX" else np.dtype(dtype).name
     ones = pt.ones((diagonal_length(m, n, k),), dtype=dtype)
-    return banded("eye", [ones], [k], m, n, _format("eye", format))
+    return _built("eye", [ones], [k], m, n, format)
 
 
 def diags(diagonals, offsets=0, shape=None, format=None, dtype=None):
@@ -198,7 +233,7 @@ def diags(diagonals, offsets=0, shape=None, format=None, dtype=None):
         n, m = (_size(op, size) for size in ((shape[0], shape[1]) if isinstance(shape, Variable) else shape))
     dtype = dtype or upcast(*(d.dtype for d in diagonals))
     vectors = [_along(op, d.astype(dtype), k, n, m) for d, k in zip(diagonals, offsets, strict=True)]
-    return banded(op, vectors, offsets, n, m, _format(op, format))
+    return _built(op, vectors, offsets, n, m, format)
 
 
 def _rank(op, d):
@@ -213,13 +248,11 @@ def _along(op, d, k, n, m):
     size = 1 if d.type.ndim == 0 else d.type.shape[0]
     if size == 1:
         return pt.alloc(d.reshape(()), length)
-    if isinstance(length, int) and size is not None:
-        if size != length:
-            raise ValueError(
-                f"{op}: diagonal {k} of a matrix of shape {(n, m)} has {length} elements, but {size} were given."
-            )
-        return d
-    return _check(f"{op}: the length of diagonal {k} does not fit the shape")(d, pt.eq(d.shape[0], length))
+    if isinstance(length, int) and size not in (None, length):
+        raise ValueError(
+            f"{op}: diagonal {k} of a matrix of shape {(n, m)} has {length} elements, but {size} were given."
+        )
+    return d
 
 
 # -- triangles --------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.ops.construction import banded, diagonal_length
+from symsparse.ops.construction import Diags, diagonal_length
 from symsparse.ops.layout import asformat
 from symsparse.types import SCIPY_CLASSES, SparseTensorType, integer_dtypes, sparse_formats
 
@@ -217,7 +217,7 @@ class Diag(SparseOp):
 
     def cotangents(self, inputs, output, g):
         x = inputs[0]
-        return [banded("diag", [g], [self.k], *x.shape, x.format, x.type.index_dtype)]
+        return [Diags((self.k,), x.format, x.type.index_dtype)(g, pt.stack([g.shape[0]]), *x.shape)]
 
 
 def diag(x, k=0):

@@ -4,9 +4,9 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import scipy.sparse as sp
+from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.op import Op
-from pytensor.raise_op import CheckAndRaise
 from pytensor.scalar import upcast
 from pytensor.tensor.type import TensorType
 
@@ -480,6 +480,9 @@ class KronPattern(Op):
     def connection_pattern(self, node):
         return [[False] * 4] * 2
 
+    def pushforward(self, inputs, outputs, tangents):
+        return [disconnected_type() for _ in outputs]
+
     def infer_shape(self, node, shapes):
         x, y = node.inputs
         nnz = x.nnz * y.nnz
@@ -526,7 +529,12 @@ def kron(A, B, format=None):
         raise error("kron", operands, f"unsupported format {format!r}", "Choose 'csr' or 'csc'.", ValueError)
     # Each value is a product of two stored ones, so canonical operands give a canonical product. The gradient is that
     # of dense vectors: a scatter of g's values at the entries.
-    x, y = (sum_duplicates(v) if is_sparse(v) else _full(v, format) for v in operands)
+    x, y = (
+        sum_duplicates(v)
+        if is_sparse(v)
+        else _full(dense_operand("kron", v, (2,)), format, wider_index(*sparse))
+        for v in operands
+    )
     static = [
         None if None in sizes else sizes[0] * sizes[1]
         for sizes in zip(x.type.shape, y.type.shape, strict=True)
@@ -538,16 +546,16 @@ def kron(A, B, format=None):
     return CSM(format, trusted=True)(values, indices, indptr, shape_vector(*map(pt.as_tensor, shape)))
 
 
-def _full(x, format):
+def _full(x, format, index_dtype):
     """A dense matrix as a sparse one that stores every entry."""
-    x = dense_operand("kron", x, (2,))
+    # Where this many entries wrap around in int32 indices, `KronPattern` counts them and raises before it reads any.
     n_major, n_minor = x.shape if format == "csr" else x.shape[::-1]
-    indptr = (pt.arange(n_major + 1) * n_minor).astype("int32")
-    indices = pt.tile(pt.arange(n_minor, dtype="int32"), n_major)
-    fits = CheckAndRaise(ValueError, "kron: a dense operand has too many entries for int32 indices")
-    values = fits((x if format == "csr" else x.T).flatten(), pt.le(x.size, MAX_INT32))
-    n, m = (pt.as_tensor(size(x, axis), dtype="int64") for axis in (0, 1))
-    return CSM(format, trusted=True)(values, indices, indptr, shape_vector(n, m))
+    indptr = (pt.arange(n_major + 1) * n_minor).astype(index_dtype)
+    indices = pt.tile(pt.arange(n_minor, dtype=index_dtype), n_major)
+    values = (x if format == "csr" else x.T).flatten()
+    return CSM(format, trusted=True)(
+        values, indices, indptr, shape_vector(*(pt.as_tensor(size(x, i)) for i in (0, 1)))
+    )
 
 
 __all__ = [
