@@ -62,11 +62,11 @@ def concatenate_pattern(indices, indptrs, n_majors, n_minors, diagonal):
 
 
 @kernel
-def interleave_pattern(indices, indptrs, n_minors):
+def interleave_pattern(indices, indptrs, n_majors, n_minors):
     """Pattern of blocks side by side along the minor axis, and where each entry is among the joined ones."""
     n_blocks = len(n_minors)
-    size = len(indptrs) // n_blocks
-    if len(indptrs) != size * n_blocks:
+    size = n_majors[0] + 1
+    if len(indptrs) != size * n_blocks or (n_majors != n_majors[0]).any():
         raise ValueError("stacked blocks: the blocks differ in their numbers of rows (columns)")
     for n in (_total(n_minors), len(indices)):
         _require_fit(n, indices)

@@ -23,12 +23,12 @@ class ConcatenatePattern(KernelOp):
 
 
 class InterleavePattern(KernelOp):
-    """(all indices, all indptrs, minor sizes) -> pattern of blocks along the minor axis, and the source of entries."""
+    """(all indices, all indptrs, sizes) -> pattern of blocks along the minor axis, and the source of entries."""
 
     kernel = "stacking.interleave_pattern"
     canonical = "as blocks"
 
-    def outputs(self, indices, indptrs, n_minors):
+    def outputs(self, indices, indptrs, n_majors, n_minors):
         return [vector(indices), vector(indptrs), vector(indices)]
 
     def infer_shape(self, node, shapes):
@@ -99,7 +99,7 @@ def lower_stack(node, *blocks):
         indices, indptr = ConcatenatePattern()(*all_of.pattern, n_majors, n_minors, np.False_)
         values = all_of.values
     else:
-        indices, indptr, source = InterleavePattern()(*all_of.pattern, n_minors)
+        indices, indptr, source = InterleavePattern()(*all_of.pattern, n_majors, n_minors)
         values = all_of.values[source]
     return Parts(op.format, values, indices, indptr, shape_vector(*sizes))
 
