@@ -25,19 +25,18 @@ def triangle_pattern(indices, indptr, k, below):
 
 
 @kernel
-def diags_pattern(offsets, lengths, n_major, n_minor, index_like, by_rows):
+def diags_pattern(offsets, n_major, n_minor, index_like, by_rows):
     """Pattern of a matrix that stores these diagonals, and the place of each entry among the joined diagonals.
 
-    `offsets` ascend, and count the diagonals as for a matrix by rows; their `lengths` are checked.
+    `offsets` ascend, and count the diagonals as for a matrix by rows.
     """
     if n_major < 0 or n_minor < 0:
         raise ValueError("diags: a size is negative")
-    nnz = 0
+    lengths = np.empty(len(offsets), dtype=np.int64)
     for d in range(len(offsets)):
         k = offsets[d] if by_rows else -offsets[d]
-        if lengths[d] != max(0, min(n_major + min(k, 0), n_minor - max(k, 0))):
-            raise ValueError("diags: the length of a diagonal does not fit the shape of the matrix")
-        nnz += lengths[d]
+        lengths[d] = max(0, min(n_major + min(k, 0), n_minor - max(k, 0)))
+    nnz = lengths.sum()
     for size in (n_major, n_minor, nnz):
         if index_like.dtype.type(size) != size:
             raise ValueError("diags: the matrix does not fit int32 indices")

@@ -251,25 +251,19 @@ def canonical_fact(indices, indptr):
         op = owner.op
         if isinstance(op, CSMProperties):
             return HasCanonicalFormat()(owner.inputs[0])
-        if isinstance(op, KernelOp):
-            if op.canonical is True:
-                return True
-            if op.canonical == "as input":
-                return canonical_fact(*owner.inputs[:2])
-            joins = [unchecked(v).owner for v in owner.inputs[:2]]
-            if op.canonical == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
-                return _all_canonical(zip(joins[0].inputs[1:], joins[1].inputs[1:], strict=True))
-            if op.canonical == "as factors":
-                return _all_canonical((owner.inputs[:2], owner.inputs[2:4]))
+        said = getattr(op, "canonical", False)
+        if said is True:
+            return True
+        if said == "as input":
+            return canonical_fact(*owner.inputs[:2])
+        joins = [unchecked(v).owner for v in owner.inputs[:2]]
+        if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
+            blocks = zip(*(j.inputs[1:] for j in joins), strict=True)
+            unsure = [fact for fact in itertools.starmap(canonical_fact, blocks) if fact is not True]
+            return functools.reduce(pt.and_, unsure) if unsure else True
     from symsparse.lowering.layout import IsCanonical
 
     return IsCanonical()(indices, indptr)
-
-
-def _all_canonical(patterns):
-    """True if all these patterns surely are canonical; otherwise a symbolic bool."""
-    unsure = [fact for fact in itertools.starmap(canonical_fact, patterns) if fact is not True]
-    return functools.reduce(pt.and_, unsure) if unsure else True
 
 
 def same_index_dtype(*many):

@@ -1,19 +1,20 @@
 """Lowering of matrices made from diagonals, and of triangles."""
 
 import numpy as np
+import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, known, lowers, vector
-from symsparse.ops.construction import Diags, Triangle
+from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, vector
+from symsparse.ops.construction import Diags, Triangle, diagonal_length
 from symsparse.ops.csm import shape_vector
 
 
 class DiagsPattern(KernelOp):
-    """(offsets, lengths, sizes, index-like, by rows) -> pattern, and the places of its entries in the vector."""
+    """(offsets, sizes, index-like, by rows) -> pattern, and the places of its entries in the vector."""
 
     kernel = "construction.diags_pattern"
     canonical = True
 
-    def outputs(self, offsets, lengths, n_major, n_minor, index_like, by_rows):
+    def outputs(self, offsets, n_major, n_minor, index_like, by_rows):
         n = known(n_major)
         return [vector(index_like), vector(index_like, None if n is None else n + 1), vector(index_like)]
 
@@ -43,9 +44,13 @@ def lower_diags(node, values, lengths, n, m):
     by_rows = op.format == "csr"
     indices, indptr, place = DiagsPattern()(
         np.array(op.offsets, dtype="int64"),
-        lengths,
         *((n, m) if by_rows else (m, n)),
         np.zeros(0, dtype=op.index_dtype),
         np.bool_(by_rows),
     )
-    return Parts(op.format, values[place], indices, indptr, shape_vector(n, m))
+    # Beside the pattern, which is folded where the sizes are known.
+    wanted = pt.stack([pt.as_tensor(diagonal_length(n, m, k), dtype="int64") for k in op.offsets])
+    fit = check("diags: the length of a diagonal does not fit the shape of the matrix")
+    return Parts(
+        op.format, fit(values, pt.eq(lengths, wanted).all())[place], indices, indptr, shape_vector(n, m)
+    )

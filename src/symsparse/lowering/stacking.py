@@ -47,10 +47,10 @@ class BlockPattern(KernelOp):
 
 
 class KroneckerPattern(KernelOp):
-    """Two patterns and their minor sizes -> the pattern of the product, and the entries that each entry multiplies."""
+    """Two canonical patterns and their minor sizes -> pattern of the product, and the factors of each entry."""
 
     kernel = "stacking.kron_pattern"
-    canonical = "as factors"
+    canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
         return [vector(a_indices), vector(a_indptr), vector(a_indices), vector(a_indices)]

@@ -141,6 +141,17 @@ class _Stack(SparseOp):
         """(row, column) at which each block starts."""
         raise NotImplementedError
 
+    def require_fit(self, node, blocks, axes):
+        """Raise unless the sizes along these axes and the number of entries fit the output's index dtype."""
+        sizes = [sum(x.shape[axis] for x in blocks) for axis in axes]
+        if (
+            node.outputs[0].type.index_dtype == "int32"
+            and max(*sizes, sum(x.nnz for x in blocks)) > MAX_INT32
+        ):
+            raise ValueError(
+                f"{self.name}: the result does not fit int32 indices; use blocks with index_dtype='int64'."
+            )
+
     def cotangents(self, inputs, output, g):
         found = []
         for x, (row, column) in zip(inputs, self.places(inputs), strict=True):
@@ -186,8 +197,9 @@ class HStack(_Stack):
     def perform(self, node, inputs, outputs):
         if len({x.shape[1 - self.axis] for x in inputs}) > 1:
             raise ValueError(f"{self.name}: shapes do not fit: {', '.join(str(x.shape) for x in inputs)}.")
+        self.require_fit(node, inputs, [self.axis])
         stack = sp.hstack if self.axis else sp.vstack
-        outputs[0][0] = typed(node, fitting(self.name, node, stack(inputs, format=self.format)))
+        outputs[0][0] = typed(node, stack(inputs, format=self.format))
 
     def infer_shape(self, node, shapes):
         shape = list(shapes[0])
@@ -232,7 +244,8 @@ class BlockDiag(_Stack):
         return tuple(added([x.type.shape[axis] for x in blocks]) for axis in (0, 1))
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = typed(node, fitting(self.name, node, sp.block_diag(inputs, format=self.format)))
+        self.require_fit(node, inputs, (0, 1))
+        outputs[0][0] = typed(node, sp.block_diag(inputs, format=self.format))
 
     def infer_shape(self, node, shapes):
         return [tuple(sum((s[axis] for s in shapes[1:]), start=shapes[0][axis]) for axis in (0, 1))]
@@ -242,13 +255,6 @@ class BlockDiag(_Stack):
         for x in blocks:
             yield row, column
             row, column = row + size(x, 0), column + size(x, 1)
-
-
-def fitting(op, node, value):
-    """`value` unless it is too large for the index dtype of the node's output."""
-    if node.outputs[0].type.index_dtype == "int32" and max(*value.shape, value.nnz) > MAX_INT32:
-        raise ValueError(f"{op}: the result does not fit int32 indices; use blocks with index_dtype='int64'.")
-    return value
 
 
 def _listed(op, blocks):
@@ -445,12 +451,13 @@ def _common_size(what, blocks, axis):
 
 
 class KronPattern(Op):
-    """Pattern of the Kronecker product of two matrices, and the factors of each of its entries.
+    """Pattern of the Kronecker product of two canonical matrices, and the factors of each of its entries.
 
     Outputs: indices, indptr, and for each entry the numbers of the entries of x and of y whose product it is.
     """
 
     __props__ = ("format", "index_dtype")
+    canonical = True
 
     def __init__(self, format, index_dtype):
         self.format, self.index_dtype = format, index_dtype
@@ -540,10 +547,9 @@ def kron(A, B, format=None):
         for sizes in zip(x.type.shape, y.type.shape, strict=True)
     ]
     indices, indptr, of_x, of_y = KronPattern(format, index_dtype_for((x, y), static))(x, y)
-    shape = (size(x, axis) * size(y, axis) for axis in (0, 1))
-    dtype = upcast(x.dtype, y.dtype)
-    values = (x.values[of_x] * y.values[of_y]).astype(dtype)
-    return CSM(format, trusted=True)(values, indices, indptr, shape_vector(*map(pt.as_tensor, shape)))
+    shape = (pt.as_tensor(size(x, axis) * size(y, axis), dtype="int64") for axis in (0, 1))
+    values = (x.values[of_x] * y.values[of_y]).astype(upcast(x.dtype, y.dtype))
+    return CSM(format, trusted=True)(values, indices, indptr, shape_vector(*shape))
 
 
 def _full(x, format, index_dtype):
@@ -554,7 +560,7 @@ def _full(x, format, index_dtype):
     indices = pt.tile(pt.arange(n_minor, dtype=index_dtype), n_major)
     values = (x if format == "csr" else x.T).flatten()
     return CSM(format, trusted=True)(
-        values, indices, indptr, shape_vector(*(pt.as_tensor(size(x, i)) for i in (0, 1)))
+        values, indices, indptr, shape_vector(*(pt.as_tensor(size(x, i), dtype="int64") for i in (0, 1)))
     )
 
 
