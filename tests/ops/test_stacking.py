@@ -57,6 +57,9 @@ def test_vstack_is_the_transposed_hstack_of_transposes(mode):
         (ss.kron(x, y), ss.kron(x.T, y.T).T),
         (ss.kron(ss.eye(2), x), ss.block_diag([x, x])),
         (ss.vstack([x]), x),
+        (ss.hstack([y], "csr"), y),
+        (ss.vstack([d, x], "csr"), ss.vstack([ss.csr_from_dense(d), x])),
+        (ss.kron(d, x, "csc"), ss.kron(ss.csr_from_dense(d), x)),
     ]
     outputs = [side for pair in pairs for side in pair]
     got = pytensor.function([x, y, d], outputs, mode=mode)(A, B, D)
@@ -211,12 +214,9 @@ def test_a_lazy_cotangent_is_cut_before_it_is_formed():
 
     # Every dense matrix of the lowered graph is narrow: as wide as d, or a vector that broadcasts.
     fgraph = pytensor.function([x, y, d, v], grads, mode=lowered_mode.excluding("inplace")).maker.fgraph
-    matrices = [
-        o for node in fgraph.toposort() for o in node.outputs if not is_sparse(o) and o.type.ndim == 2
-    ]
-    shapes = pytensor.function(
-        fgraph.inputs, [o.shape for o in matrices], mode=lowered_mode, on_unused_input="ignore"
-    )(*values)
+    made = [out for node in fgraph.toposort() for out in node.outputs]
+    shapes = [out.shape for out in made if not is_sparse(out) and out.type.ndim == 2]
+    shapes = pytensor.function(fgraph.inputs, shapes, mode=lowered_mode, on_unused_input="ignore")(*values)
     assert shapes
     assert all(1 in shape or 2 in shape for shape in shapes), shapes
 

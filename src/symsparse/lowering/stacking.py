@@ -115,10 +115,10 @@ def lower_block_diag(node, *blocks):
 
 @lowers(Block)
 def lower_block(node, x, row, column, n, m):
-    place = (row, column, n, m) if x.format == "csr" else (column, row, m, n)
-    fits = check("block: it is not inside the sparse matrix")
-    place = [fits(place[0], pt.le(place[1] + place[3], x.n_minor)), *place[1:]]
-    indices, indptr, source = BlockPattern()(*x.pattern, *place)
+    major, minor, n_major, n_minor = (row, column, n, m) if x.format == "csr" else (column, row, m, n)
+    inside = check("block: it is not inside the sparse matrix")
+    minor = inside(minor, pt.le(minor + n_minor, x.n_minor))
+    indices, indptr, source = BlockPattern()(*x.pattern, major, minor, n_major, n_minor)
     return Parts(x.format, x.values[source], indices, indptr, shape_vector(n, m))
 
 

@@ -206,14 +206,16 @@ class Diag(SparseOp):
 
     def make_node(self, x):
         x = sparse_operand("diag", x)
-        length = None if None in x.type.shape else diagonal_length(*x.type.shape, self.k)
+        n, m = x.type.shape
+        length = None if None in (n, m) else diagonal_length(n, m, self.k)
         return apply(self, [x], TensorType(x.dtype, (length,)))
 
     def perform(self, node, inputs, outputs):
         outputs[0][0] = np.asarray(inputs[0].diagonal(self.k), dtype=node.outputs[0].dtype)
 
     def infer_shape(self, node, shapes):
-        return [(diagonal_length(*shapes[0], self.k),)]
+        n, m = shapes[0]
+        return [(diagonal_length(n, m, self.k),)]
 
     def cotangents(self, inputs, output, g):
         x = inputs[0]

@@ -118,20 +118,17 @@ class _Stack(SparseOp):
     def make_node(self, *blocks):
         if not blocks:
             raise ValueError(f"{self.name}: needs at least one block, got an empty list.")
-        blocks = [operand(self.name, b) for b in blocks]
-        dtype = self.dtype or upcast(*(b.dtype for b in blocks))
-        if dtype not in complex_dtypes and any(b.dtype in complex_dtypes for b in blocks):
-            raise error(self.name, blocks, f"complex blocks have no {dtype} values", "Take their real parts.")
-        blocks = [
-            cast(
-                b if is_sparse(b) else SparseFromDense(self.format)(dense_operand(self.name, b, self.ndims)),
-                dtype,
-            )
-            for b in blocks
-        ]
-        shape = self.static_shape(blocks)
-        index_dtype = index_dtype_for(blocks, shape)
-        return apply(self, blocks, SparseTensorType(self.format, dtype, shape, index_dtype=index_dtype))
+        made = [operand(self.name, b) for b in blocks]
+        dtype = self.dtype or upcast(*(b.dtype for b in made))
+        if dtype not in complex_dtypes and any(b.dtype in complex_dtypes for b in made):
+            raise error(self.name, made, f"complex blocks have no {dtype} values", "Take their real parts.")
+        made = [cast(b if is_sparse(b) else self._sparse(b), dtype) for b in made]
+        shape = self.static_shape(made)
+        index_dtype = index_dtype_for(made, shape)
+        return apply(self, made, SparseTensorType(self.format, dtype, shape, index_dtype=index_dtype))
+
+    def _sparse(self, block):
+        return SparseFromDense(self.format)(dense_operand(self.name, block, self.ndims))
 
     def static_shape(self, blocks):
         """Static shape of the result; an error where sizes surely differ."""
