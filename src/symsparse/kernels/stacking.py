@@ -1,4 +1,4 @@
-"""Patterns of matrices made of blocks: one after the other, side by side, cut out, and products of all entries."""
+"""Patterns of matrices made of blocks: one after the other, side by side, cut out."""
 
 import numpy as np
 
@@ -23,12 +23,6 @@ def _total(sizes):
             return -1
         total += n
     return total
-
-
-@kernel
-def _product(a, b):
-    """``a * b``; -1 if that is no int64."""
-    return -1 if a > 0 and b > _LARGEST // a else a * b
 
 
 @kernel
@@ -111,28 +105,3 @@ def block_pattern(indices, indptr, major, minor, n_major, n_minor):
             source[at] = k
             at += 1
     return new_indices, new_indptr, source
-
-
-@kernel
-def kron_pattern(a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
-    """Pattern of the Kronecker product, and which entries of a and of b are the factors of each of its entries."""
-    n, m = len(a_indptr) - 1, len(b_indptr) - 1
-    nnz = _product(len(a_indices), len(b_indices))
-    for size in (_product(n, m), _product(a_minor, b_minor), nnz):
-        _require_fit(size, a_indices)
-    indices = np.empty(nnz, dtype=a_indices.dtype)
-    indptr = np.zeros(n * m + 1, dtype=a_indptr.dtype)
-    a_source = np.empty(nnz, dtype=a_indices.dtype)
-    b_source = np.empty(nnz, dtype=a_indices.dtype)
-    at = 0
-    for r in range(n):
-        for s in range(m):
-            for k in range(a_indptr[r], a_indptr[r + 1]):
-                start = a_indices[k] * b_minor
-                for j in range(b_indptr[s], b_indptr[s + 1]):
-                    indices[at] = start + b_indices[j]
-                    a_source[at] = k
-                    b_source[at] = j
-                    at += 1
-            indptr[r * m + s + 1] = at
-    return indices, indptr, a_source, b_source

@@ -6,7 +6,7 @@ import pytensor.tensor as pt
 from symsparse.lowering.base import KernelOp, Parts, check, guard, known, lowers, surely_equal, vector
 from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
-from symsparse.ops.stacking import Block, BlockDiag, HStack, KronPattern, VStack
+from symsparse.ops.stacking import Block, BlockDiag, HStack, VStack
 
 
 class ConcatenatePattern(KernelOp):
@@ -44,16 +44,6 @@ class BlockPattern(KernelOp):
     def outputs(self, indices, indptr, major, minor, n_major, n_minor):
         n = known(n_major)
         return [vector(indices), vector(indptr, None if n is None else n + 1), vector(indices)]
-
-
-class KroneckerPattern(KernelOp):
-    """Two canonical patterns and their minor sizes -> pattern of the product, and the factors of each entry."""
-
-    kernel = "stacking.kron_pattern"
-    canonical = True
-
-    def outputs(self, a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
-        return [vector(a_indices), vector(a_indptr), vector(a_indices), vector(a_indices)]
 
 
 def total(sizes):
@@ -120,19 +110,3 @@ def lower_block(node, x, row, column, n, m):
     minor = inside(minor, pt.le(minor + n_minor, x.n_minor))
     indices, indptr, source = BlockPattern()(*x.pattern, major, minor, n_major, n_minor)
     return Parts(x.format, x.values[source], indices, indptr, shape_vector(n, m))
-
-
-@lowers(KronPattern)
-def lower_kron_pattern(node, x, y):
-    patterns, orders = [], []
-    for p in (x, y):
-        p = with_index_dtype(p, node.op.index_dtype)
-        numbered = to_format(p.with_values(pt.arange(p.indices.shape[0])), node.op.format)
-        patterns.append(numbered)
-        orders.append(None if p.format == node.op.format else numbered.values)
-    x, y = patterns
-    indices, indptr, *sources = KroneckerPattern()(*x.pattern, *y.pattern, x.n_minor, y.n_minor)
-    sources = [
-        source if order is None else order[source] for source, order in zip(sources, orders, strict=True)
-    ]
-    return [indices, indptr, *sources]
