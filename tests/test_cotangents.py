@@ -27,6 +27,8 @@ LINKS = {
     "remove0": ss.remove0,
     "clean": ss.clean,
     "rows": lambda x: x[[1, 1, 0]],
+    "stacked": lambda x: ss.vstack([ss.tanh(x), x.T.T.tocsr(), 2 * x.tocsc()]),
+    "triangle": lambda x: ss.tril(x, 1),
     "sampled": lambda x: ss.sample(ss.dot(x, x.T.toarray()), x @ x.T),
     "two paths": lambda x: x + ss.csr_from_dense(x.toarray() ** 2),
 }

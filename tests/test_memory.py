@@ -59,6 +59,16 @@ CASES = {
         loss = ss.sp_sum(z * z)
         run([x, d], [loss, *pytensor.grad(loss, [x, d])], (small, dense(50)), (large, dense(n)))
     """,
+    "stacks": """
+        blocks = [ss.sin(x), ss.tanh(x.T)]
+        loss = (ss.dot(ss.hstack(blocks), pt.concatenate([d, d])) ** 2).sum()
+        loss += ss.tril(ss.block_diag(blocks)).sum()
+        run([x, d], [loss, pytensor.grad(loss, x)], (small, dense(50)), (large, dense(n)))
+    """,
+    "kronecker_product": """
+        y = ss.kron(x, ss.diags([v, 1.0], [0, 1], shape=(3, 3)))
+        run([x, v], [y, *pytensor.grad(ss.sp_sum(y * y), [x, v])], (small, np.ones(3)), (large, np.ones(3)))
+    """,
     "second_order": """
         loss = ((ss.tanh(x) @ d) ** 2).sum()
         (g,) = pytensor.grad(loss, [d])

@@ -10,11 +10,11 @@ import symsparse as ss
 
 CLASSES = """
 AddSD AddSS AddSSData CSM CSMGrad CSMProperties Cast ColScaleCSC ConstructSparseFromList DenseFromSparse
-Diag Dot EnsureSortedIndices GetItemList GetItemListGrad MulSD MulSS MulSV Neg Remove0 RowScaleCSC
+Diag Dot EnsureSortedIndices GetItemList GetItemListGrad HStack MulSD MulSS MulSV Neg Remove0 RowScaleCSC
 SamplingDot SparseConstant SparseFromDense SparseSharedVariable SparseTensorType SparseVariable SpSum
 SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC StructuredDotGradCSR Transpose TrueDot
 Usmm EqualSS EqualSD NotEqualSS NotEqualSD LessThanSS LessThanSD GreaterThanSS GreaterThanSD LessEqualSS
-LessEqualSD GreaterEqualSS GreaterEqualSD
+LessEqualSD GreaterEqualSS GreaterEqualSD VStack BlockDiag
 """.split()
 FUNCTIONS = """
 as_sparse as_sparse_variable as_sparse_or_tensor_variable constant matrix csr_matrix csc_matrix csr_array
@@ -25,7 +25,8 @@ structured_sigmoid structured_exp structured_log structured_pow structured_minim
 structured_add sin arcsin tan arctan sinh arcsinh tanh arctanh rad2deg deg2rad rint ceil floor trunc sgn
 log1p expm1 square sqrt conj conjugate structured_monoid structured_dot_grad dot structured_dot true_dot
 sampling_dot sp_sum ensure_sorted_indices remove0 clean
-maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad
+maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad hstack vstack block_diag block_array kron
+eye diags tril triu
 """.split()
 OBJECTS = """
 CSR CSC csm_grad usmm structured_add_s_v mul_s_v add_s_s_data sdg_csc sdg_csr csr_dmatrix csr_fmatrix

@@ -160,9 +160,9 @@ class SparseVariable(Variable):
         """Norm of the matrix, or of its columns or rows; see `norm`."""
         return _ops().norm(self, ord, axis)
 
-    def diagonal(self):
-        """Main diagonal as a dense vector; see `diag`."""
-        return _ops().diag(self)
+    def diagonal(self, k=0):
+        """The k-th diagonal as a dense vector; see `diag`."""
+        return _ops().diag(self, k)
 
     # -- products -----------------------------------------------------------------------------------------------
 

@@ -40,24 +40,33 @@ def test_densify_kinds(dtype, index, kind):
     assert_same(call(conversion.densify, v, *p.arrays, p.n_minor), p.dense(v), dtype)
 
 
+def check_diagonal(p, v, k):
+    out = np.zeros(max(0, min(p.n_major + min(k, 0), p.n_minor - max(k, 0))), v.dtype)
+    dense = p.dense(v)
+    for i in range(len(out)):
+        out[i] = dense[i + max(-k, 0), i + max(k, 0)]
+    assert_same(call(conversion.diagonal, v, *p.arrays, p.n_minor, k), out, v.dtype)
+
+
 @every_pattern
 def test_diagonal(p):
     for v in (values(p.nnz, "float64"), with_nonfinite(values(p.nnz, "float64"))):
-        assert_same(call(conversion.diagonal, v, *p.arrays, p.n_minor), p.dense(v).diagonal(), "float64")
+        for k in (0, 1, -2, p.n_minor, -p.n_major, 500, -500):
+            check_diagonal(p, v, k)
 
 
 @kinds
 def test_diagonal_kinds(dtype, index, kind):
     p = pattern([[0, 2, 0], [0, 1, 1, 1], [2], [3, 0]], 3 + 1).as_kind(index, kind)
-    v = laid_out(np.ones(p.nnz, dtype), kind)
-    assert_same(call(conversion.diagonal, v, *p.arrays, p.n_minor), p.dense(v).diagonal(), dtype)
+    check_diagonal(p, laid_out(np.ones(p.nnz, dtype), kind), 0)
+    check_diagonal(p, laid_out(np.ones(p.nnz, dtype), kind), -1)
 
 
 @pytest.mark.parametrize("n_minor", [2, 9])
 def test_diagonal_of_a_matrix_that_is_not_square(n_minor):
     p = pattern([[0, 1], [1], [0], [1, 0]], n_minor)
-    v = np.arange(1.0, 7.0)
-    assert_same(conversion.diagonal(v, *p.arrays, n_minor), p.dense(v).diagonal(), "float64")
+    for k in (0, 1, -1, -3):
+        check_diagonal(p, np.arange(1.0, 7.0), k)
 
 
 def check_compress(dense, index):

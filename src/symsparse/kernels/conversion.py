@@ -42,12 +42,14 @@ def compress(dense, index_like):
 
 
 @kernel
-def diagonal(values, indices, indptr, n_minor):
-    """Main diagonal; entries stored twice are added."""
-    n = min(len(indptr) - 1, n_minor)
+def diagonal(values, indices, indptr, n_minor, k):
+    """The entries (major, major + k); those stored twice are added."""
+    first = max(0, -k)
+    n = max(0, min(len(indptr) - 1, n_minor - k) - first)
     out = np.zeros(n, dtype=values.dtype)
-    for r in range(n):
-        for k in range(indptr[r], indptr[r + 1]):
-            if indices[k] == r:
-                out[r] += values[k]
+    for i in range(n):
+        r = first + i
+        for j in range(indptr[r], indptr[r + 1]):
+            if indices[j] == r + k:
+                out[i] += values[j]
     return out

@@ -9,6 +9,7 @@ from symsparse.lowering import (
     csm,
     elementwise,
     indexing,
+    kronecker,
     layout,
     matmul,
     random,

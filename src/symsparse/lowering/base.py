@@ -5,6 +5,7 @@ work on integer and value vectors: equal patterns merge, work on constant patter
 elementwise chains on values fuse.
 """
 
+import functools
 import importlib
 import itertools
 import weakref
@@ -18,7 +19,7 @@ from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
 from pytensor.raise_op import CheckAndRaise
-from pytensor.tensor.basic import MakeVector, infer_shape_db
+from pytensor.tensor.basic import Join, MakeVector, infer_shape_db
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.utils import hash_from_ndarray
@@ -32,7 +33,9 @@ from symsparse.ops.csm import CSM, CSMProperties, shape_vector
 class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or inlined in a Numba function.
 
-    ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern.
+    ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
+    the first two inputs is ("as input"), those that were joined to them are ("as blocks"), or those of the first four
+    inputs are ("as factors").
     """
 
     __props__: Any = ()
@@ -206,7 +209,7 @@ def _key(v):
         if isinstance(v, Constant) and isinstance(v.data, np.ndarray):
             structure = (v.type, hash_from_ndarray(v.data))
         elif owner is not None and isinstance(
-            owner.op, KernelOp | CSMProperties | HasCanonicalFormat | Shape_i
+            owner.op, KernelOp | CSMProperties | HasCanonicalFormat | Shape_i | Join | MakeVector
         ):
             structure = (owner.op, v.index, *map(_key, owner.inputs))
         else:
@@ -253,11 +256,16 @@ def canonical_fact(indices, indptr):
         op = owner.op
         if isinstance(op, CSMProperties):
             return HasCanonicalFormat()(owner.inputs[0])
-        if isinstance(op, KernelOp):
-            if op.canonical is True:
-                return True
-            if op.canonical == "as input":
-                return canonical_fact(*owner.inputs[:2])
+        said = getattr(op, "canonical", False)
+        if said is True:
+            return True
+        if said == "as input":
+            return canonical_fact(*owner.inputs[:2])
+        joins = [unchecked(v).owner for v in owner.inputs[:2]]
+        if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
+            blocks = zip(*(j.inputs[1:] for j in joins), strict=True)
+            unsure = [fact for fact in itertools.starmap(canonical_fact, blocks) if fact is not True]
+            return functools.reduce(pt.and_, unsure) if unsure else True
     from symsparse.lowering.layout import IsCanonical
 
     return IsCanonical()(indices, indptr)

@@ -5,6 +5,7 @@ import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
+from symsparse.ops.construction import diagonal_length
 from symsparse.ops.conversion import (
     ConstructSparseFromList,
     DenseFromSparse,
@@ -40,11 +41,11 @@ class Compress(KernelOp):
 class Diagonal(KernelOp):
     kernel = "conversion.diagonal"
 
-    def outputs(self, values, indices, indptr, n_minor):
+    def outputs(self, values, indices, indptr, n_minor, k):
         return [vector(values)]
 
     def infer_shape(self, node, shapes):
-        return [(pt.minimum(shapes[2][0] - 1, node.inputs[3]),)]
+        return [(diagonal_length(shapes[2][0] - 1, node.inputs[3], known(node.inputs[4])),)]
 
 
 def densify(x: Parts):
@@ -79,7 +80,8 @@ def lower_square_diagonal(node, v):
 
 @lowers(Diag)
 def lower_diag(node, x):
-    return Diagonal()(x.values, *x.pattern, x.n_minor)
+    k = node.op.k if x.format == "csr" else -node.op.k
+    return Diagonal()(x.values, *x.pattern, x.n_minor, pt.constant(k, dtype="int64"))
 
 
 @lowers(ConstructSparseFromList)

@@ -2,6 +2,7 @@
 
     sample(a @ b.T) = SDDMM(a, b)      sample(f(u, v)) = f(sample(u), sample(v))      sample(u.T) = sample(u).T
     sample(broadcast(v)) = v at the rows or columns                                   sample(dense(s)) = sample(s)
+    sample(f(u, v)[rows, columns]) = sample(f(u[rows, columns], v[rows, columns])), and alike for products
 
 These keep a regular cotangent symbolic: where it is only sampled, the dense matrix never exists.
 """
@@ -12,6 +13,7 @@ from pytensor.tensor.basic import Alloc
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
+from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from symsparse.lowering.base import (
     KernelOp,
@@ -97,29 +99,36 @@ class _Sampler:
         self.found: dict = {}
         self.lazy: dict = {}
 
-    def sample(self, g, transposed=False):
-        key = (g, transposed)
+    def sample(self, g, transposed=False, windows=()):
+        """Values of `g`, or of its transpose; before that, of ``g[rows, columns]`` for each of the windows in turn."""
+        key = (g, transposed, windows)
         if key not in self.found:
-            self.found[key] = self._sample(g, transposed)
+            self.found[key] = self._sample(g, transposed, windows)
         return self.found[key]
 
-    def _sample(self, g, transposed):
+    def _sample(self, g, transposed, windows):
         x = self.x
         if g.type.ndim == 0:
             return pt.alloc(g, x.indices.shape[0])
         if is_lazy(g, self.lazy):
             op, inputs = g.owner.op, g.owner.inputs
             if isinstance(op, DimShuffle):
-                return self.sample(inputs[0], not transposed)
+                return self.sample(inputs[0], not transposed, tuple(window[::-1] for window in windows))
+            if isinstance(op, Subtensor):
+                return self.sample(inputs[0], transposed, (window_of(g), *windows))
             if is_product(op):
-                a, b = (inputs[1].T, inputs[0]) if transposed else (inputs[0], inputs[1].T)
-                return sddmm(x, a, b)
+                a, b = inputs
+                for rows, columns in windows:
+                    a, b = a[rows], b[:, columns]
+                return sddmm(x, b.T, a) if transposed else sddmm(x, a, b.T)
             if isinstance(op, Alloc):
-                return self._sample_alloc(g, transposed)
+                return self._sample_alloc(g, transposed, windows)
             if isinstance(op, Elemwise):
-                return op(*(self.sample(i, transposed) for i in inputs))
-            stored = densified(g)
-            return sample_sparse(stored.transposed() if transposed else stored, x).values
+                return op(*(self.sample(i, transposed, windows) for i in inputs))
+            if not windows:
+                stored = densified(g)
+                return sample_sparse(stored.transposed() if transposed else stored, x).values
+        g = through_windows(g, windows)
         if transposed:
             g = g.T
         by_row, by_column = (n == 1 for n in g.type.shape)
@@ -131,11 +140,13 @@ class _Sampler:
             return RepeatMajor()(g[:, 0], x.indptr)
         return GatherDense()(g, *x.pattern, x.n_minor)
 
-    def _sample_alloc(self, g, transposed):
+    def _sample_alloc(self, g, transposed, windows):
         value, *sizes = g.owner.inputs
-        sampled = self.sample(value[None, :] if value.type.ndim == 1 else value, transposed)
+        sampled = self.sample(value[None, :] if value.type.ndim == 1 else value, transposed, windows)
         # Every other leaf meets a kernel that compares its shape; a broadcast leaves none.
         own = self.x.sizes[::-1] if transposed else self.x.sizes
+        if windows:
+            sizes = through_windows(g, windows).shape
         conditions = [
             pt.eq(size, n)
             for size, n, static in zip(sizes, own, g.type.shape, strict=True)
@@ -143,6 +154,19 @@ class _Sampler:
         ]
         fits = check("the shapes of the sparse and the dense operand differ")
         return fits(sampled, *conditions) if conditions else sampled
+
+
+def window_of(g):
+    """Row and column slices of ``g = matrix[rows, columns]``."""
+    slices = indices_from_subtensor(g.owner.inputs[1:], g.owner.op.idx_list)
+    return tuple(slices) + (slice(None),) * (2 - len(slices))
+
+
+def through_windows(g, windows):
+    """``g[rows, columns]`` for each window in turn. An axis of static size 1 broadcasts, and stays."""
+    for window in windows:
+        g = g[tuple(slice(None) if n == 1 else part for n, part in zip(g.type.shape, window, strict=True))]
+    return g
 
 
 def by_major(x):
@@ -178,8 +202,12 @@ def _is_lazy(g, known):
         return True
     if isinstance(op, DimShuffle):
         return tuple(op.new_order) == (1, 0) and is_lazy(owner.inputs[0], known)
+    if isinstance(op, Subtensor):
+        return owner.inputs[0].type.ndim == 2 and is_lazy(owner.inputs[0], known)
     if isinstance(op, Elemwise):
-        return len(owner.outputs) == 1 and any(is_lazy(i, known) for i in owner.inputs)
+        # An outer sum of a row and a column, or one of its inputs is lazy.
+        outer = 1 not in g.type.shape and all(1 in i.type.shape for i in owner.inputs)
+        return len(owner.outputs) == 1 and (outer or any(is_lazy(i, known) for i in owner.inputs))
     return densified(g) is not None
 
 

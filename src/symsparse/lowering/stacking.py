@@ -1,1 +1,112 @@
 """Lowering of matrices made of blocks."""
+
+import numpy as np
+import pytensor.tensor as pt
+
+from symsparse.lowering.base import KernelOp, Parts, check, guard, known, lowers, surely_equal, vector
+from symsparse.lowering.layout import to_format
+from symsparse.ops.csm import shape_vector
+from symsparse.ops.stacking import Block, BlockDiag, HStack, VStack
+
+
+class ConcatenatePattern(KernelOp):
+    """(all indices, all indptrs, sizes, along both axes) -> pattern of blocks along the major axis."""
+
+    kernel = "stacking.concatenate_pattern"
+    canonical = "as blocks"
+
+    def outputs(self, indices, indptrs, n_majors, n_minors, diagonal):
+        return [vector(indices), vector(indptrs)]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0], (shapes[1][0] - shapes[2][0] + 1,)]
+
+
+class InterleavePattern(KernelOp):
+    """(all indices, all indptrs, sizes) -> pattern of blocks along the minor axis, and the source of entries."""
+
+    kernel = "stacking.interleave_pattern"
+    canonical = "as blocks"
+
+    def outputs(self, indices, indptrs, n_majors, n_minors):
+        return [vector(indices), vector(indptrs), vector(indices)]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0], (shapes[1][0] // shapes[2][0],), shapes[0]]
+
+
+class BlockPattern(KernelOp):
+    """(indices, indptr, place and sizes by major and minor) -> pattern of the block, and the source of its entries."""
+
+    kernel = "stacking.block_pattern"
+    canonical = "as input"
+
+    def outputs(self, indices, indptr, major, minor, n_major, n_minor):
+        n = known(n_major)
+        return [vector(indices), vector(indptr, None if n is None else n + 1), vector(indices)]
+
+
+def total(sizes):
+    """Symbolic sum of sizes; a constant if all are."""
+    constants = [known(n) for n in sizes]
+    if None not in constants:
+        return pt.constant(sum(constants), dtype="int64")
+    return sum(sizes[1:], start=sizes[0])
+
+
+def with_index_dtype(p: Parts, dtype):
+    """These parts with indices and indptr of a dtype."""
+    if p.indices.dtype == dtype:
+        return p
+    return p._replace(indices=pt.cast(p.indices, dtype), indptr=pt.cast(p.indptr, dtype))
+
+
+def joined(node, blocks):
+    """The blocks in format and index dtype of the result, and their values, indices and indptrs joined."""
+    type = node.outputs[0].type
+    blocks = [with_index_dtype(to_format(p, type.format), type.index_dtype) for p in blocks]
+    values, indices, indptrs = (
+        pt.join(0, *(getattr(p, field) for p in blocks)) for field in ("values", "indices", "indptr")
+    )
+    return blocks, Parts(type.format, values, indices, indptrs, None)
+
+
+@lowers(HStack, VStack)
+def lower_stack(node, *blocks):
+    op = node.op
+    blocks, all_of = joined(node, blocks)
+    if len(blocks) == 1:
+        return blocks[0]
+    shared = [p.sizes[1 - op.axis] for p in blocks]
+    shared.sort(key=lambda n: known(n) is None)  # compare with a size that is known, if there is one
+    conditions = [pt.eq(shared[0], n) for n in shared[1:] if not surely_equal(shared[0], n)]
+    what = "rows" if op.axis else "columns"
+    all_of = guard(all_of, f"{op.name}: the blocks differ in their numbers of {what}", *conditions)
+    sizes = [shared[0]] * 2
+    sizes[op.axis] = total([p.sizes[op.axis] for p in blocks])
+    n_majors, n_minors = pt.stack([p.n_major for p in blocks]), pt.stack([p.n_minor for p in blocks])
+    if (op.axis == 0) == (op.format == "csr"):
+        indices, indptr = ConcatenatePattern()(*all_of.pattern, n_majors, n_minors, np.False_)
+        values = all_of.values
+    else:
+        indices, indptr, source = InterleavePattern()(*all_of.pattern, n_majors, n_minors)
+        values = all_of.values[source]
+    return Parts(op.format, values, indices, indptr, shape_vector(*sizes))
+
+
+@lowers(BlockDiag)
+def lower_block_diag(node, *blocks):
+    blocks, all_of = joined(node, blocks)
+    n_majors, n_minors = pt.stack([p.n_major for p in blocks]), pt.stack([p.n_minor for p in blocks])
+    indices, indptr = ConcatenatePattern()(*all_of.pattern, n_majors, n_minors, np.True_)
+    shape = shape_vector(*(total([p.sizes[axis] for p in blocks]) for axis in (0, 1)))
+    return Parts(node.op.format, all_of.values, indices, indptr, shape)
+
+
+@lowers(Block)
+def lower_block(node, x, row, column, n, m):
+    major, minor, n_major, n_minor = (row, column, n, m) if x.format == "csr" else (column, row, m, n)
+    inside = check("block: it is not inside the sparse matrix")
+    minor = inside(minor, pt.le(minor + n_minor, x.n_minor))
+    indices, indptr, source = BlockPattern()(*x.pattern, major, minor, n_major, n_minor)
+    return Parts(x.format, x.values[source], indices, indptr, shape_vector(n, m))

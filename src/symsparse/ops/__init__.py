@@ -8,6 +8,7 @@ from symsparse.ops import (
     csm,
     elementwise,
     indexing,
+    kronecker,
     layout,
     matmul,
     operators,
@@ -26,6 +27,7 @@ from symsparse.ops.csm import *
 from symsparse.ops.csm import with_values
 from symsparse.ops.elementwise import *
 from symsparse.ops.indexing import *
+from symsparse.ops.kronecker import *
 from symsparse.ops.layout import *
 from symsparse.ops.matmul import *
 from symsparse.ops.operators import *
@@ -45,6 +47,7 @@ _FAMILIES = (
     csm,
     elementwise,
     indexing,
+    kronecker,
     layout,
     matmul,
     operators,

@@ -61,7 +61,7 @@ class AddSS(_SparseSparse):
         for key, v in zip(keys, (x, y), strict=True):
             values[np.searchsorted(union, key)] += v.data.astype(values.dtype)
         rows, cols = np.divmod(union, max(x.shape[1], 1))
-        outputs[0][0] = typed(node, _from_coo(x.format, values, rows, cols, x.shape))
+        outputs[0][0] = typed(node, from_coordinates(x.format, values, rows, cols, x.shape))
 
     def cotangents(self, inputs, output, g):
         return [g, g]
@@ -75,8 +75,8 @@ class AddSS(_SparseSparse):
         return add(tx, ty)
 
 
-def _from_coo(format, values, rows, cols, shape):
-    """Compressed matrix from sorted-by-row coordinates, explicit zeros kept."""
+def from_coordinates(format, values, rows, cols, shape):
+    """Compressed matrix from coordinates, each given once; explicit zeros are kept."""
     major, minor, n_major = (rows, cols, shape[0]) if format == "csr" else (cols, rows, shape[1])
     order = np.lexsort((minor, major))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(major, minlength=n_major))])
@@ -173,7 +173,7 @@ class MulSS(_SparseSparse):
             order = np.argsort(key)
             factors.append(v.data[order][np.searchsorted(key[order], common)].astype(node.outputs[0].dtype))
         rows, cols = np.divmod(common, max(x.shape[1], 1))
-        outputs[0][0] = typed(node, _from_coo(x.format, factors[0] * factors[1], rows, cols, x.shape))
+        outputs[0][0] = typed(node, from_coordinates(x.format, factors[0] * factors[1], rows, cols, x.shape))
 
     def cotangents(self, inputs, output, g):
         x, y = inputs

@@ -1,5 +1,7 @@
 """Dense to sparse and back; matrices from a diagonal or from rows."""
 
+import operator
+
 import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
@@ -16,7 +18,7 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.ops.csm import CSM, shape_vector
+from symsparse.ops.construction import Diags, diagonal_length
 from symsparse.ops.layout import asformat
 from symsparse.types import SCIPY_CLASSES, SparseTensorType, integer_dtypes, sparse_formats
 
@@ -194,42 +196,45 @@ def square_diagonal(diag):
 
 
 class Diag(SparseOp):
-    """Main diagonal of a matrix as a dense vector. Gradient regular: a diagonal matrix in x's format."""
+    """The k-th diagonal of a matrix as a dense vector. Gradient regular: a diagonal matrix in x's format."""
 
-    __props__ = ()
+    __props__ = ("k",)
     multilinear = True
+
+    def __init__(self, k=0):
+        self.k = operator.index(k)
 
     def make_node(self, x):
         x = sparse_operand("diag", x)
         n, m = x.type.shape
-        return apply(self, [x], TensorType(x.dtype, (None if n is None or m is None else min(n, m),)))
+        length = None if None in (n, m) else diagonal_length(n, m, self.k)
+        return apply(self, [x], TensorType(x.dtype, (length,)))
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = np.asarray(inputs[0].diagonal(), dtype=node.outputs[0].dtype)
+        outputs[0][0] = np.asarray(inputs[0].diagonal(self.k), dtype=node.outputs[0].dtype)
 
     def infer_shape(self, node, shapes):
-        return [(pt.minimum(*shapes[0]),)]
+        n, m = shapes[0]
+        return [(diagonal_length(n, m, self.k),)]
 
     def cotangents(self, inputs, output, g):
         x = inputs[0]
-        n, m = x.shape
-        k = g.shape[0].astype(x.type.index_dtype)
-        n_major = (n if x.format == "csr" else m).astype(x.type.index_dtype)
-        indptr = pt.minimum(pt.arange(n_major + 1, dtype=x.type.index_dtype), k)
-        indices = pt.arange(k, dtype=x.type.index_dtype)
-        return [CSM(x.format, trusted=True)(g, indices, indptr, shape_vector(n, m))]
+        return [Diags((self.k,), x.format, x.type.index_dtype)(g, pt.stack([g.shape[0]]), *x.shape)]
 
 
-def diag(x):
-    """Main diagonal of a sparse matrix.
+def diag(x, k=0):
+    """Diagonal of a sparse matrix.
 
     Parameters
     ----------
     x : sparse matrix (m, n)
+    k : int
+        Which one: 0 the main diagonal, above it if positive, below it if negative.
 
     Returns
     -------
-    dense vector (min(m, n),)
+    dense vector
+        Entries (i, i + k); none if the diagonal lies outside the matrix.
 
     Notes
     -----
@@ -242,7 +247,7 @@ def diag(x):
     >>> ss.diag(sp.csr_array([[1.0, 2.0], [0.0, 3.0]])).eval()
     array([1., 3.])
     """
-    return Diag()(x)
+    return Diag(k)(x)
 
 
 class ConstructSparseFromList(SparseOp):

@@ -403,13 +403,16 @@ def sp_zeros_like(x, dtype=None):
     0
     """
     x = sparse_operand("sp_zeros_like", x)
-    n, m = x.shape
-    n_major = n if x.format == "csr" else m
-    index_dtype = x.type.index_dtype
-    return CSM(x.format, trusted=True)(
-        pt.constant(np.zeros(0, dtype=dtype or x.dtype)),
+    return no_entries(x.format, dtype or x.dtype, x.type.index_dtype, *x.shape)
+
+
+def no_entries(format, dtype, index_dtype, n, m):
+    """The n x m matrix that stores nothing."""
+    n, m = pt.as_tensor(n, dtype="int64"), pt.as_tensor(m, dtype="int64")
+    return CSM(format, trusted=True)(
+        pt.constant(np.zeros(0, dtype=dtype)),
         pt.constant(np.zeros(0, dtype=index_dtype)),
-        pt.zeros((n_major + 1,), dtype=index_dtype),
+        pt.zeros(((n if format == "csr" else m) + 1,), dtype=index_dtype),
         shape_vector(n, m),
     )
 

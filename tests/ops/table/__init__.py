@@ -7,6 +7,7 @@ from tests.ops.table import (
     conversion,
     elementwise,
     indexing,
+    kronecker,
     layout,
     matmul,
     reduction,

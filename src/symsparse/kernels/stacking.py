@@ -1,0 +1,107 @@
+"""Patterns of matrices made of blocks: one after the other, side by side, cut out."""
+
+import numpy as np
+
+from symsparse.kernels.base import kernel
+
+_LARGEST = np.iinfo(np.int64).max
+
+
+@kernel
+def _require_fit(n, like):
+    """Raise unless `n` (a size, or a number of entries; below zero after an overflow) fits the dtype of `like`."""
+    if n < 0 or like.dtype.type(n) != n:
+        raise ValueError("stacked blocks: the result does not fit int32 indices; use index_dtype='int64'")
+
+
+@kernel
+def _total(sizes):
+    """Their sum; -1 if that is no int64."""
+    total = 0
+    for n in sizes:
+        if n > _LARGEST - total:
+            return -1
+        total += n
+    return total
+
+
+@kernel
+def concatenate_pattern(indices, indptrs, n_majors, n_minors, diagonal):
+    """Pattern of blocks one after the other along the major axis; `diagonal`: along the minor one at the same time.
+
+    `indices` and `indptrs` are those of all blocks, joined.
+    """
+    n = _total(n_majors)
+    for size in (n, _total(n_minors) if diagonal else n_minors[0], len(indices)):
+        _require_fit(size, indices)
+    if len(indptrs) != n + len(n_majors):
+        raise ValueError("stacked blocks: indptr needs one element more than a block has rows (columns)")
+    new_indices = np.empty_like(indices)
+    indptr = np.zeros(n + 1, dtype=indptrs.dtype)
+    start = 0  # of the block's indptr among all
+    shift = 0
+    r = 0
+    nnz = 0
+    for b in range(len(n_majors)):
+        for k in range(nnz, nnz + indptrs[start + n_majors[b]]):
+            new_indices[k] = indices[k] + shift
+        for i in range(1, n_majors[b] + 1):
+            r += 1
+            indptr[r] = nnz + indptrs[start + i]
+        nnz += indptrs[start + n_majors[b]]
+        start += n_majors[b] + 1
+        if diagonal:
+            shift += n_minors[b]
+    return new_indices, indptr
+
+
+@kernel
+def interleave_pattern(indices, indptrs, n_majors, n_minors):
+    """Pattern of blocks side by side along the minor axis, and where each entry is among the joined ones."""
+    n_blocks = len(n_minors)
+    size = n_majors[0] + 1
+    if len(indptrs) != size * n_blocks or (n_majors != n_majors[0]).any():
+        raise ValueError("stacked blocks: the blocks differ in their numbers of rows (columns)")
+    for n in (_total(n_minors), len(indices)):
+        _require_fit(n, indices)
+    new_indices = np.empty_like(indices)
+    source = np.empty_like(indices)
+    indptr = np.zeros(size, dtype=indptrs.dtype)
+    first = np.zeros(n_blocks, dtype=np.int64)  # entry of each block
+    for b in range(1, n_blocks):
+        first[b] = first[b - 1] + indptrs[b * size - 1]
+    at = 0
+    for r in range(size - 1):
+        shift = 0
+        for b in range(n_blocks):
+            row = b * size + r
+            for k in range(first[b] + indptrs[row], first[b] + indptrs[row + 1]):
+                new_indices[at] = indices[k] + shift
+                source[at] = k
+                at += 1
+            shift += n_minors[b]
+        indptr[r + 1] = at
+    return new_indices, indptr, source
+
+
+@kernel
+def block_pattern(indices, indptr, major, minor, n_major, n_minor):
+    """Pattern of the n_major x n_minor block that starts at (major, minor), and where its entries come from."""
+    if major < 0 or minor < 0 or n_major < 0 or n_minor < 0 or major + n_major > len(indptr) - 1:
+        raise ValueError("block: it is not inside the sparse matrix")
+    new_indptr = np.zeros(n_major + 1, dtype=indptr.dtype)
+    nnz = 0
+    for r in range(n_major):
+        for k in range(indptr[major + r], indptr[major + r + 1]):
+            if minor <= indices[k] < minor + n_minor:
+                nnz += 1
+        new_indptr[r + 1] = nnz
+    new_indices = np.empty(nnz, dtype=indices.dtype)
+    source = np.empty(nnz, dtype=indices.dtype)
+    at = 0
+    for k in range(indptr[major], indptr[major + n_major]):
+        if minor <= indices[k] < minor + n_minor:
+            new_indices[at] = indices[k] - minor
+            source[at] = k
+            at += 1
+    return new_indices, new_indptr, source
