@@ -2,6 +2,7 @@
 
 import pytensor.tensor as pt
 
+from symsparse.backends.c import CKernel, integer
 from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, same_index_dtype, vector
 from symsparse.lowering.conversion import compress, densify
 from symsparse.lowering.layout import to_format
@@ -14,13 +15,14 @@ from symsparse.ops.matmul import (
 )
 
 
-class CompressedDot(KernelOp):
+class CompressedDot(KernelOp, CKernel):
     """(values, indices, indptr, x, n_minor) -> product with a dense vector or matrix.
 
     ``gather`` sums over the minor axis (csr @ x), otherwise over the major axis (csc @ x).
     """
 
     __props__ = ("gather",)
+    c_function = c_name = "dot"
 
     def __init__(self, gather):
         self.gather = gather
@@ -36,6 +38,11 @@ class CompressedDot(KernelOp):
     def infer_shape(self, node, shapes):
         n = shapes[2][0] - 1 if self.gather else node.inputs[4]
         return [(n, *shapes[3][1:])]
+
+    def c_arguments(self, node, inputs):
+        values, indices, indptr, x, n_minor = inputs
+        gather = "true" if self.gather else "false"
+        return indices, indptr, integer(node.inputs[4], n_minor), values, x, gather
 
 
 class ProductPattern(KernelOp):

@@ -15,6 +15,7 @@ from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
+from symsparse.backends.c import CKernel, integer
 from symsparse.lowering.base import (
     KernelOp,
     Parts,
@@ -60,11 +61,17 @@ class TakeOrZero(KernelOp):
         return [shapes[1]]
 
 
-class SDDMM(KernelOp):
+class SDDMM(KernelOp, CKernel):
     kernel = "sampling.sddmm"
+    c_function = "sddmm"
+    c_name = "sampling_dot"
 
     def outputs(self, indices, indptr, a, b, n_minor):
         return [vector(a, indices.type.shape[0])]
+
+    def c_arguments(self, node, inputs):
+        indices, indptr, a, b, n_minor = inputs
+        return indices, indptr, integer(node.inputs[4], n_minor), a, b
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]

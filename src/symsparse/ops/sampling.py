@@ -5,6 +5,7 @@ from pytensor.graph.basic import Apply
 from pytensor.scalar import upcast
 from pytensor.tensor.type import TensorType
 
+from symsparse.backends.c import CKernel
 from symsparse.ops.base import (
     SparseOp,
     apply,
@@ -22,7 +23,7 @@ from symsparse.ops.base import (
     typed,
     wider_index,
 )
-from symsparse.types import compressed, integer_dtypes
+from symsparse.types import check_pattern, compressed, integer_dtypes
 
 
 class Sample(SparseOp):
@@ -143,13 +144,14 @@ class SamplingDot(SparseOp):
         ]
 
 
-class _StructuredDotGrad(SparseOp):
+class _StructuredDotGrad(SparseOp, CKernel):
     """Cotangent of the values of the sparse operand of a structured dot: ``g @ b.T`` at its entries."""
 
     __props__ = ()
     differentiable = (2, 3)
     multilinear = True
     format: str
+    c_function = "sddmm"
 
     def make_node(self, a_indices, a_indptr, b, g_ab):
         name = type(self).__name__
@@ -163,9 +165,17 @@ class _StructuredDotGrad(SparseOp):
 
     def perform(self, node, inputs, outputs):
         indices, indptr, b, g = inputs
+        name = type(self).__name__
+        require_equal(name, "the columns of b and g", b.shape[1], g.shape[1])
+        check_pattern(self.format, len(indices), indices, indptr, (len(g), len(b)))
         major = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         rows, cols = (major, indices) if self.format == "csr" else (indices, major)
         outputs[0][0] = (g[rows] * b[cols]).sum(1).astype(node.outputs[0].dtype)
+
+    def c_arguments(self, node, inputs):
+        indices, indptr, b, g = inputs
+        major, minor = (g, b) if self.format == "csr" else (b, g)
+        return indices, indptr, f"PyArray_DIM({minor}, 0)", major, minor
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]
