@@ -63,9 +63,11 @@ def test_all_is_what_a_star_import_gives():
 
 
 def test_import_loads_no_backend():
-    """Numba, and PyTensor's own sparse module, wait for the first compilation."""
+    """Numba, the C++ kernels, and PyTensor's own sparse module, wait for the first compilation."""
     program = (
-        "import sys, symsparse; print([m for m in ('numba', 'pytensor.sparse', 'jax') if m in sys.modules])"
+        "import sys, symsparse; from symsparse.backends import c;"
+        "print([m for m in ('numba', 'pytensor.sparse', 'jax') if m in sys.modules]"
+        " + ['C++'] * c.source.cache_info().currsize)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import sys
 
 import numpy as np
 import pytensor
@@ -17,7 +18,7 @@ from symsparse.lowering.sampling import SDDMM
 from symsparse.testing import assert_same_matrix, random_sparse, reference_mode
 from symsparse.types import all_dtypes, index_dtypes
 from tests.kernels.patterns import PATTERNS, RICH, assert_same, laid_out, pattern, values, with_nonfinite
-from tests.ops.generate import expected, other, symbolic, values as operand_values
+from tests.ops.generate import expected, lowered_mode, other, symbolic, values as operand_values
 from tests.ops.table import CASES
 
 needs_compiler = pytest.mark.skipif(
@@ -145,28 +146,46 @@ def test_results_are_new_and_right_call_after_call():
         assert not np.shares_memory(x, z)
 
 
-MIXED = [("float64", "float32"), ("float32", "float64"), ("int8", "complex64"), ("uint64", "int64")]
+@needs_compiler
+def test_references_are_given_back():
+    p = RICH.as_kind("int32", "strided")
+    v, a, b = (laid_out(values(s, "float64"), "F") for s in (p.nnz, (p.n_major, 2), (p.n_minor, 2)))
+    arguments = [*p.arrays, np.array(p.n_minor), v, a[:, 0], b[:, 0], a, b]
+    run = all_kernels("float64", "int32")
+    run(*arguments)
+    before = [sys.getrefcount(x) for x in arguments]
+    for _ in range(5):
+        outs = run(*arguments)
+        with pytest.raises(ValueError, match="malformed"):
+            run(p.indices, p.indptr * 2, *arguments[2:])
+        with pytest.raises(ValueError, match="do not fit"):
+            run(*p.arrays, np.array(1), *arguments[3:])
+    assert [sys.getrefcount(x) for x in arguments] == before
+    alone = [np.zeros(3)]
+    assert sys.getrefcount(outs[0]) == sys.getrefcount(alone[0])
 
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("b_dtype", "g_dtype"),
+    ("b_dtype", "g_dtypes"),
     [
-        pytest.param(*kind, marks=() if kind in MIXED[:3] else pytest.mark.slow)
-        for kind in itertools.product(all_dtypes, all_dtypes)
-        if kind[0] != kind[1]
+        ("float64", ["float32"]),
+        ("float32", ["float64", "int8", "complex128"]),
+        *(pytest.param(dtype, all_dtypes, marks=pytest.mark.slow) for dtype in all_dtypes),
     ],
 )
-def test_operands_of_two_dtypes_are_multiplied_in_that_of_the_result(b_dtype, g_dtype):
+def test_operands_of_two_dtypes_are_multiplied_in_that_of_the_result(b_dtype, g_dtypes):
     """The predecessors read a float32 array as doubles here."""
-    b, g = values((4, 3), b_dtype, 1), values((5, 3), g_dtype, 2)
+    b, gs = values((4, 3), b_dtype, 1), [values((5, 3), dtype, 2) for dtype in g_dtypes]
     p = pattern([[3, 0, 3], [], [2], [1, 1], [0]], 4)
-    i, q, bs, gs = pt.ivector(), pt.vector(dtype="uint8"), pt.matrix(dtype=b_dtype), pt.matrix(dtype=g_dtype)
-    out = ss.sdg_csr(i, q, bs, gs)
-    got = pytensor.function([i, q, bs, gs], out, mode=C)(p.indices, p.indptr.astype("uint8"), b, g)
-    wide = "complex128" if "complex" in out.dtype else "float64"
-    answer = (g.astype(wide) @ b.T.astype(wide))[p.majors, p.indices]
-    assert_same(got, answer, out.dtype)
+    i, q, b_in = pt.ivector(), pt.vector(dtype="uint8"), pt.matrix(dtype=b_dtype)
+    gs_in = [pt.matrix(dtype=dtype) for dtype in g_dtypes]
+    outs = [ss.sdg_csr(i, q, b_in, g) for g in gs_in]
+    found = pytensor.function([i, q, b_in, *gs_in], outs, mode=C)(p.indices, p.indptr.astype("uint8"), b, *gs)
+    for got, out, g in zip(found, outs, gs, strict=True):
+        wide = "complex128" if "complex" in out.dtype else "float64"
+        answer = (g.astype(wide) @ b.T.astype(wide))[p.majors, p.indices]
+        assert_same(got, answer, out.dtype)
 
 
 SOUND = {"indices": [0, 2, 1], "indptr": [0, 2, 3], "v": 3, "n_minor": 3, "a": (2, 4), "b": (3, 4)}
@@ -221,18 +240,22 @@ OPS = {
 
 
 @pytest.mark.parametrize(
-    ("op", "linker"),
+    ("op", "mode"),
     [
-        *(pytest.param(op, "c", marks=needs_compiler) for op in OPS),
+        *(pytest.param(op, C, marks=needs_compiler, id=f"{op}-c") for op in OPS),
         # the Numba kernels behind the other ops trust their patterns: the ops that made them have checked
-        *((op, "py") for op in OPS if "Grad" in op),
+        *(
+            pytest.param(op, mode, id=f"{op}-{name}")
+            for op in OPS
+            if "Grad" in op
+            for name, mode in (("reference", reference_mode), ("lowered", lowered_mode))
+        ),
     ],
 )
-def test_malformed_input_is_an_error_and_not_a_wild_read(op, linker):
+def test_malformed_input_is_an_error_and_not_a_wild_read(op, mode):
     build, faults = OPS[op]
     i, p, v = pt.ivector(), pt.ivector(), pt.dvector()
     n, a, b = pt.lscalar(), pt.dmatrix(), pt.dmatrix()
-    mode = C if linker == "c" else reference_mode
     f = pytensor.function([i, p, n, v, a, b], build(i, p, n, v, a, b), mode=mode, on_unused_input="ignore")
 
     def run(indices, indptr, v, n_minor, a, b):
@@ -372,14 +395,15 @@ def test_dtypes_without_c_code_run_in_python():
 
 
 def smoke_cases():
-    """One case in eight by default; the slow run has them all."""
+    """One case in eight by default. The slow run has all, and what multiplies with a compiler too."""
     found = []
-    for n, (case, linker) in enumerate(itertools.product(CASES, ("cvm-c", "cvm", "vm", "py"))):
-        usual = linker != "cvm-c" and n // 4 % 8 == n % 4
-        marks = [] if usual else [pytest.mark.slow]
-        if linker == "cvm-c":
-            marks.append(needs_compiler)
-        found.append(pytest.param(case, *linker.partition("-")[::2], marks=marks, id=f"{case.name}-{linker}"))
+    for n, case in enumerate(CASES):
+        for k, linker in enumerate(("cvm", "vm", "py")):
+            marks = [] if n % 8 == k else [pytest.mark.slow]
+            found.append(pytest.param(case, linker, False, marks=marks, id=f"{case.name}-{linker}"))
+        if n % 8 == 0 or any(word in case.name for word in ("dot", "usmm", "sample")):
+            marks = [needs_compiler, pytest.mark.slow]
+            found.append(pytest.param(case, "cvm", True, marks=marks, id=f"{case.name}-compiler"))
     return found
 
 
@@ -394,7 +418,7 @@ def test_every_op_runs_under_every_linker(case, linker, compiler):
     dense = out.toarray(structured=False) if ss.ops.base.is_sparse(out) else out
     grads = pytensor.grad((dense**2).sum(), wrt, disconnected_inputs="ignore") if case.gradient else []
     outputs = [out, *grads]
-    f = linked(linker, bool(compiler), inputs, outputs)
+    f = linked(linker, compiler, inputs, outputs)
     slow = pytensor.function(inputs, outputs, mode=reference_mode, on_unused_input="ignore")
     for variant in ("plain", "duplicates", "nothing_stored"):
         operands = operand_values(case, formats, variant)
@@ -427,7 +451,7 @@ def test_mismatched_shapes_raise(op, format):
     f = linked("cvm", True, [x, y], getattr(ss, op)(x, y))
     value = random_sparse(format, (4, 5), 0.9, rng=1)
     for shape in ((3, 5), (4, 4), (5, 4), (40, 50)):
-        with pytest.raises(ValueError, match="differ|do not fit"):
+        with pytest.raises(ValueError, match=r"differ|do not fit"):
             f(value, np.ones(shape))
 
 

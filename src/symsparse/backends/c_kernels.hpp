@@ -108,14 +108,19 @@ PyArrayObject *dot_(const char *op, int type, PyArrayObject *indices_, PyArrayOb
     for (npy_intp r = 0; r < p.n_major; r++) {
         if (!p.slice_is_legal(r)) return NULL;
         const npy_intp stop = p.indptr[r + 1];
-        if (width == 1 && gather) {
-            T total = out[r];
+        if (width == 1) {
+            T total = T();
+            const T factor = gather ? total : x[r];
             for (npy_intp k = p.indptr[r]; k < stop; k++) {
                 const I c = p.indices[k];
                 if (!p.is_inside(c)) return p.outside(c);
-                add_product(total, values[k], x[c]);
+                if (gather) {
+                    add_product(total, values[k], x[c]);
+                } else {
+                    add_product(out[c], values[k], factor);
+                }
             }
-            out[r] = total;
+            if (gather) out[r] = total;
             continue;
         }
         for (npy_intp k = p.indptr[r]; k < stop; k++) {
