@@ -1,6 +1,7 @@
 """The C linker: the C++ kernels on every dtype, index width, layout and ugly pattern, and whole graphs of every op."""
 
 import functools
+import gc
 import itertools
 import sys
 
@@ -155,14 +156,15 @@ def test_references_are_given_back():
     run(*arguments)
     before = [sys.getrefcount(x) for x in arguments]
     for _ in range(5):
-        outs = run(*arguments)
         with pytest.raises(ValueError, match="malformed"):
             run(p.indices, p.indptr * 2, *arguments[2:])
         with pytest.raises(ValueError, match="do not fit"):
             run(*p.arrays, np.array(1), *arguments[3:])
+        outs = run(*arguments)
+    gc.collect()  # errors hold their frames in cycles
     assert [sys.getrefcount(x) for x in arguments] == before
     alone = [np.zeros(3)]
-    assert sys.getrefcount(outs[0]) == sys.getrefcount(alone[0])
+    assert sys.getrefcount(outs[0]) == sys.getrefcount(alone[0]) + 1  # PyTensor keeps the last results
 
 
 @needs_compiler
@@ -340,12 +342,11 @@ def test_the_gradient_of_mixed_dtypes(dtype, dense):
     """csr float64 @ float32: its gradient was garbage in the predecessors' C code."""
     x, w = ss.csr_matrix(dtype=dtype), pt.matrix(dtype=dense)
     out = ss.structured_dot(x, w)
-    loss = (pt.real(out * pt.conj(out)) if "complex" in out.dtype else out**2).sum()
-    wrt = [v for v in (x, w) if "int" not in v.dtype]
-    outputs = [out, *pytensor.grad(loss, wrt)]
+    outputs = [out, *out.owner.op.pullback([x, w], [out], [out])]
     value, _, dense_value, *_ = product_values("csr", dtype, dense)
     fast = pytensor.function([x, w], outputs, mode=CVM)
     assert runs_in_c(fast, CompressedDot)
+    assert runs_in_c(fast, SDDMM)
     slow = pytensor.function([x, w], outputs, mode=reference_mode)
     assert_agree(fast(value, dense_value), slow(value, dense_value), outputs, rtol=1e-5)
 
@@ -407,6 +408,7 @@ def smoke_cases():
     return found
 
 
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")  # for the dense products of others
 @pytest.mark.parametrize(("case", "linker", "compiler"), smoke_cases())
 def test_every_op_runs_under_every_linker(case, linker, compiler):
     sparse = [operand for operand in case.operands if operand.sparse]
