@@ -8,6 +8,7 @@ from symsparse.lowering.arithmetic import on_union, only_static_ones
 from symsparse.lowering.base import lowers
 from symsparse.lowering.conversion import compress, densify
 from symsparse.ops import comparison as ops
+from symsparse.ops.base import negated
 
 
 @lowers(*(getattr(ops, name) for name in ops.__all__ if name.endswith("SS")))
@@ -21,7 +22,7 @@ def _stored(node, x, holds):
     if not node.op.holds_at_zero:
         return drop_zeros(x.with_values(pt.cast(holds, "uint8")))
     type = node.outputs[0].type
-    fails = densify(x.with_values(pt.cast(pt.invert(holds), "uint8")))
+    fails = densify(x.with_values(pt.cast(negated(holds), "uint8")))
     return compress(np.uint8(1) - fails, type.format, type.index_dtype)
 
 

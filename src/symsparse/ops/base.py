@@ -184,6 +184,11 @@ def conjugate(x):
     return pt.conj(x)
 
 
+def negated(condition):
+    """The opposite of a condition. A fused graph without a compiler runs on Python's bools, and ~True is -2."""
+    return pt.eq(condition, np.array(False))
+
+
 def real_part(g):
     """The real part of a complex cotangent of a real variable."""
     if is_sparse(g):

@@ -17,6 +17,7 @@ from symsparse.ops.base import (
     is_sparse,
     lookup,
     merged_shape,
+    negated,
     operand,
     require_equal,
     sampled,
@@ -62,7 +63,7 @@ class _ExtremeSS(_SparseSparse):
         """Whether x is chosen at each entry of x's canonical pattern, and whether y is at those of y's."""
         x, y = (v.astype(output.dtype) for v in inputs)
         x_first = self._is_first(sampled(x, x).values, sampled(y, x).values)
-        y_last = pt.invert(self._is_first(sampled(x, y).values, sampled(y, y).values))
+        y_last = negated(self._is_first(sampled(x, y).values, sampled(y, y).values))
         return x_first, y_last
 
     def _is_first(self, x, y):
@@ -219,7 +220,7 @@ def where(condition, x, y=0):
     if is_sparse(y):
         merged_shape("where", x, y)
         kept, put = sampled(x, x), sampled(y, y)
-        return add(_masked(_holds(condition, kept), kept), _masked(pt.invert(_holds(condition, put)), put))
+        return add(_masked(_holds(condition, kept), kept), _masked(negated(_holds(condition, put)), put))
     if y.type.ndim != 0:
         raise error(
             "where",
