@@ -28,3 +28,16 @@ def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
     assert not missing
+
+
+def test_the_support_matrix_has_a_row_for_each_case_and_no_gap():
+    from tests.ops.table import CASES
+
+    page = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
+    rows = {m[1]: m[2].split(" | ") for m in re.finditer(r"^\| `([^`]+)` \| (.*) \|$", page, re.MULTILINE)}
+    assert list(rows) == sorted(case.name for case in CASES), "run `make support`"
+    for case in CASES:
+        _, *ran, _, forward, second = rows[case.name]
+        assert all(cell == "✓" for cell in ran), case.name
+        if case.gradient and not case.tolerance:
+            assert forward == second == "✓", case.name
