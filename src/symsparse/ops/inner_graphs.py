@@ -1,4 +1,4 @@
-"""PyTensor's ops with inner graphs, where an input, an output or a cotangent is sparse.
+"""PyTensor's own ops that meet sparse variables: those with inner graphs or branches, and the clipping of gradients.
 
 They assume dense variables where they make zeros, accumulators or cotangents. Their derivatives are extended for sparse
 variables only.
@@ -10,12 +10,12 @@ import pytensor.tensor as pt
 from pytensor.compile import builders
 from pytensor.compile.builders import OpFromGraph
 from pytensor.conditional.op import IfElse, ifelse
-from pytensor.gradient import disconnected_type
+from pytensor.gradient import GradClip, disconnected_type
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import applys_between
 from pytensor.scan.op import Scan
 
-from symsparse.ops.base import error, is_disconnected, is_sparse
+from symsparse.ops.base import error, is_disconnected, is_sparse, sampled
 from symsparse.ops.conversion import csc_from_dense, csr_from_dense
 from symsparse.ops.csm import CSM, CSMProperties, sampled_values, shape_vector, with_values
 from symsparse.ops.derivatives import pushforward
@@ -61,6 +61,14 @@ def _if_else_pullback(original, self, inputs, outputs, cotangents):
             zero = g.zeros_like() if is_sparse(g) else pt.zeros_like(g)
             found[branch].append(ifelse(condition, g, zero) if branch else ifelse(condition, zero, g))
     return [condition.zeros_like(dtype="float64"), *found[True], *found[False]]
+
+
+def _grad_clip_pullback(original, self, inputs, outputs, cotangents):
+    (x,), (g,) = inputs, cotangents
+    if not is_sparse(g):
+        return original(self, inputs, outputs, cotangents)
+    g = sampled(g, x)
+    return [with_values(g, pt.clip(g.values, self.clip_lower_bound, self.clip_upper_bound))]
 
 
 # -- loops ------------------------------------------------------------------------------------------------------
@@ -182,6 +190,7 @@ _extend(OpFromGraph, "pullback", _op_from_graph_pullback)
 _extend(OpFromGraph, "pushforward", _pushforward_of_types)
 _extend(IfElse, "pullback", _if_else_pullback)
 _extend(IfElse, "pushforward", _pushforward_of_types)
+_extend(GradClip, "pullback", _grad_clip_pullback)
 _extend(Scan, "make_node", _scan_make_node)
 _extend(Scan, "pullback", _scan_pullback)
 _extend(Scan, "pushforward", _scan_pushforward)
