@@ -8,7 +8,7 @@ from symsparse.constructors import as_sparse_or_tensor_variable
 from symsparse.ops.base import error, is_disconnected, is_sparse, sampled
 from symsparse.ops.csm import CSM, csm_properties, with_values
 from symsparse.ops.layout import sum_duplicates
-from symsparse.types import continuous_dtypes
+from symsparse.types import complex_dtypes, continuous_dtypes
 
 
 def pushforward(
@@ -38,7 +38,8 @@ def pushforward(
     return_disconnected : {"zero", "none", "disconnected"}
         What to return for it.
     use_op_pushforward : bool
-        Go forward through the graph, operation by operation, instead of backward twice.
+        Go forward through the graph, operation by operation, instead of backward twice. With complex variables this is
+        always done.
 
     Returns
     -------
@@ -72,7 +73,9 @@ def pushforward(
             f"pushforward: {len(inputs)} variables in wrt need as many tangents, not {len(given)}."
         )
     moves = [_tangent(x, t) for x, t in zip(inputs, given, strict=True)]
-    compute = _forward if use_op_pushforward else _backward_twice
+    # PyTensor's pullback takes no complex cotangents.
+    is_complex = any(v.dtype in complex_dtypes for v in (*outputs, *inputs))
+    compute = _forward if use_op_pushforward or is_complex else _backward_twice
     if not any(map(is_sparse, (*outputs, *inputs))):
         found = pytensor.gradient.pushforward(
             outputs, inputs, moves, disconnected_outputs, return_disconnected, use_op_pushforward
