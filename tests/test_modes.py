@@ -140,7 +140,7 @@ def test_debug_mode_finds_nothing(lowered, caplog):
         for a, b in zip(got, expected(A, np.ones(4)), strict=True):
             assert_same_matrix(a, b)
         if A.has_canonical_format:  # others are copied where these are viewed, and DebugMode says so
-            assert not caplog.records
+            assert not [r for r in caplog.records if "viewed" in r.getMessage()]
 
 
 @needs_compiler

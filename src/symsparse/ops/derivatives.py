@@ -53,8 +53,8 @@ def pushforward(
 
     Notes
     -----
-    Structured: the matrix moves within its pattern. A few times the cost of `f`; no dense matrix is formed for it. The
-    result is differentiable.
+    Structured: a matrix moves within its pattern only. It costs a few times what `f` costs, and forms no dense matrix
+    for a sparse one. Gradient: the result is a graph like any other.
 
     Examples
     --------
