@@ -108,11 +108,11 @@ def test_stacks_that_do_not_fit():
         x @ pt.tensor(dtype="float64", shape=(2, 5, 3))
     with pytest.raises(ValueError, match="inner sizes 5 and 3 differ"):
         ss.dot(pt.tensor(dtype="float64", shape=(2, 3, 5)), x)
-    with pytest.raises(TypeError, match="more than 2 dimensions"):
+    with pytest.raises(TypeError, match="more than two dimensions"):
         ss.dot(pt.tensor3(), pt.tensor3())
-    with pytest.raises(TypeError, match="more than 2 dimensions"):
+    with pytest.raises(TypeError, match="more than two dimensions"):
         ss.true_dot(x, pt.tensor3())
-    with pytest.raises(TypeError, match="more than 2 dimensions"):
+    with pytest.raises(TypeError, match="more than two dimensions"):
         x * pt.tensor3()
     y = ss.csr_matrix("y")
     f = pytensor.function([y], y @ pt.ones((2, 5, 3)), mode=lowered_mode)

@@ -71,7 +71,7 @@ def operand(op, x, max_ndim: float = 2):
         if not isinstance(x.type, pt.TensorType):
             raise error(op, [x], f"an operand is neither a sparse matrix nor a dense tensor ({x.type})")
         if x.type.ndim > max_ndim:
-            raise error(op, [x], f"a dense operand has more than {max_ndim} dimensions")
+            raise error(op, [x], "a dense operand has more than two dimensions")
     return x
 
 
