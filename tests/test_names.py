@@ -26,7 +26,7 @@ structured_add sin arcsin tan arctan sinh arcsinh tanh arctanh rad2deg deg2rad r
 log1p expm1 square sqrt conj conjugate structured_monoid structured_dot_grad dot structured_dot true_dot
 sampling_dot sp_sum ensure_sorted_indices remove0 clean
 maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad hstack vstack block_diag block_array kron
-eye diags tril triu
+eye diags tril triu pushforward
 """.split()
 OBJECTS = """
 CSR CSC csm_grad usmm structured_add_s_v mul_s_v add_s_s_data sdg_csc sdg_csr csr_dmatrix csr_fmatrix

@@ -24,6 +24,7 @@ from symsparse.constructors import (
 from symsparse.ops import *
 from symsparse.ops import (
     __all__ as _ops,
+    batching,
     inner_graphs,
 )
 from symsparse.types import (

@@ -218,7 +218,8 @@ def _shared_sparse(value, name=None, strict=False, allow_downcast=None, **kwargs
 def _sparse_is_not_dense(x, name=None, ndim=None, **kwargs):
     raise TypeError(
         f"The sparse matrix {x!r} cannot be used as a dense tensor. Use x.toarray() for a dense matrix, x.values for "
-        "the vector of its stored values, or what symsparse has for it: ss.sin(x), ss.structured_exp(x), x.sum()."
+        "the vector of its stored values, or what symsparse has for it: ss.sin(x), ss.structured_exp(x), x.sum(), "
+        "symsparse.pushforward. A state of a loop is x.values, too."
     )
 
 

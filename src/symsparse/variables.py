@@ -176,7 +176,12 @@ class SparseVariable(Variable):
     def __rmatmul__(self, other):
         return _binary("structured_dot", other, self)
 
-    __dot__ = __matmul__  # pytensor.tensor.dot looks for these two
+    def __dot__(self, other):  # pytensor.tensor.dot looks for this and __rdot__
+        product = _binary("structured_dot", self, other)
+        # numpy.dot, unlike numpy.matmul, has the rows of the left operand before a stack on the right
+        stacked = product is not NotImplemented and product.ndim > 2
+        return pt.moveaxis(product, -2, 0) if stacked else product
+
     __rdot__ = __rmatmul__
 
     # -- arithmetic ---------------------------------------------------------------------------------------------

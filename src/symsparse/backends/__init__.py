@@ -3,6 +3,8 @@
 from pytensor.compile import optdb
 from pytensor.graph.rewriting.basic import GraphRewriter
 
+from symsparse.backends import checking as checking
+
 
 class LoadBackend(GraphRewriter):
     """Import the registrations for the linker that a graph is compiled for."""

@@ -12,6 +12,7 @@ from symsparse.lowering import (
     kronecker,
     layout,
     matmul,
+    printing,
     random,
     reduction,
     sampling,

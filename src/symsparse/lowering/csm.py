@@ -99,7 +99,7 @@ def lower_csm_grad(node, *vectors):
     return sample_sparse(g, x).values
 
 
-@register_useless
+# Not among the "useless" rewrites: that group asserts that all replacements come from one node.
 @register_canonicalize
 @node_rewriter([CSMProperties])
 def symsparse_properties_of_csm(fgraph, node):

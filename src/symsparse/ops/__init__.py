@@ -6,6 +6,7 @@ from symsparse.ops import (
     construction,
     conversion,
     csm,
+    derivatives,
     elementwise,
     indexing,
     kronecker,
@@ -25,6 +26,7 @@ from symsparse.ops.construction import *
 from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
 from symsparse.ops.csm import with_values
+from symsparse.ops.derivatives import *
 from symsparse.ops.elementwise import *
 from symsparse.ops.indexing import *
 from symsparse.ops.kronecker import *
@@ -45,6 +47,7 @@ _FAMILIES = (
     construction,
     conversion,
     csm,
+    derivatives,
     elementwise,
     indexing,
     kronecker,

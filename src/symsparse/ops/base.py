@@ -61,8 +61,8 @@ def error(op, operands, cause, way_out="", kind=TypeError):
     return kind(f"{op}: {cause}; got {shown}.{' ' + way_out if way_out else ''}")
 
 
-def operand(op, x):
-    """`x` as a symbolic variable: sparse, or dense with a dtype and at most two dimensions."""
+def operand(op, x, max_ndim: float = 2):
+    """`x` as a symbolic variable: sparse, or dense with a dtype and at most `max_ndim` dimensions."""
     try:
         x = as_sparse_or_tensor_variable(x)
     except (TypeError, ValueError) as e:
@@ -70,7 +70,7 @@ def operand(op, x):
     if not is_sparse(x):
         if not isinstance(x.type, pt.TensorType):
             raise error(op, [x], f"an operand is neither a sparse matrix nor a dense tensor ({x.type})")
-        if x.type.ndim > 2:
+        if x.type.ndim > max_ndim:
             raise error(op, [x], "a dense operand has more than two dimensions")
     return x
 

@@ -1,9 +1,11 @@
 """How a dense scalar, vector or matrix broadcasts against a sparse matrix, and how its cotangent is summed back."""
 
 import numpy as np
+import pytensor.tensor as pt
 
 from symsparse.ops.base import (
     error,
+    is_sparse,
 )
 from symsparse.ops.reduction import sp_sum
 
@@ -62,3 +64,33 @@ def sparse_summed_to(g, y):
     if y.type.shape[1] == 1:
         return sp_sum(g, axis=1, sparse_grad=True)[:, None]
     return g.toarray(structured=False)
+
+
+def is_stack(x, y):
+    """Whether one operand is sparse and the other a dense array of more than two dimensions."""
+    return is_sparse(x) != is_sparse(y) and max(x.type.ndim, y.type.ndim) > 2
+
+
+def stacked_product(product, x, y):
+    """``x @ y`` of a sparse matrix and a stack of dense ones, as numpy.matmul has it, from one product of matrices.
+
+    The dimensions in front are folded into the columns of y, or the rows of x.
+    """
+    if is_sparse(x):
+        *batch, n, k = _sizes(y)
+        folded = product(x, pt.moveaxis(y, -2, 0).reshape((n, _times(*batch, k))))
+        return pt.moveaxis(folded.reshape((_sizes(folded)[0], *batch, k)), 0, -2)
+    *batch, k, n = _sizes(x)
+    folded = product(x.reshape((_times(*batch, k), n)), y)
+    return folded.reshape((*batch, k, _sizes(folded)[1]))
+
+
+def _sizes(x):
+    return [x.shape[i] if n is None else n for i, n in enumerate(x.type.shape)]
+
+
+def _times(*sizes):
+    total = 1
+    for n in sizes:
+        total = total * n
+    return total

@@ -19,6 +19,7 @@ from symsparse.ops.base import (
     typed,
     wider_index,
 )
+from symsparse.ops.broadcasting import is_stack, stacked_product
 from symsparse.ops.conversion import SparseFromDense
 from symsparse.ops.csm import sp_ones_like
 from symsparse.ops.layout import transpose
@@ -296,10 +297,11 @@ def dot(x, y):
     Parameters
     ----------
     x, y : sparse matrix, dense matrix or dense vector; at least one sparse
+        A dense operand with more dimensions is a stack of matrices, as in `numpy.matmul`.
 
     Returns
     -------
-    dense matrix or vector
+    dense matrix, vector or stack of matrices
         dtype of both upcast.
 
     Notes
@@ -315,7 +317,8 @@ def dot(x, y):
     >>> ss.dot(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]), [3.0, 4.0]).eval()
     array([3., 8.])
     """
-    return Dot()(x, y)
+    x, y = operand("dot", x, np.inf), operand("dot", y, np.inf)
+    return stacked_product(dot, x, y) if is_stack(x, y) else Dot()(x, y)
 
 
 def structured_dot(x, y):
@@ -324,6 +327,7 @@ def structured_dot(x, y):
     Parameters
     ----------
     x, y : sparse matrix, dense matrix or dense vector; at least one sparse
+        A dense operand with more dimensions is a stack of matrices, as in `numpy.matmul`.
 
     Returns
     -------
@@ -341,7 +345,9 @@ def structured_dot(x, y):
     >>> ss.structured_dot(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]), [3.0, 4.0]).eval()
     array([3., 8.])
     """
-    x, y = operand("structured_dot", x), operand("structured_dot", y)
+    x, y = operand("structured_dot", x, np.inf), operand("structured_dot", y, np.inf)
+    if is_stack(x, y):
+        return stacked_product(structured_dot, x, y)
     if 0 in (x.type.ndim, y.type.ndim):
         raise error("structured_dot", [x, y], "a scalar has no matrix product", "Write x * s.")
     if is_sparse(x):
