@@ -26,6 +26,8 @@ MEANINGS = {
     "axis": (0, 1),
     "shape": ((2, None), (2, 3)),
     "scalar_op": (ps.sin, ps.exp),
+    "rows": ("slice", "list"),
+    "columns": ("slice", "list"),
 }
 FLAGS = ("structured", "sparse_grad", "inplace", "grad_preserves_dense", "trusted", "gather")
 MEANINGS.update(dict.fromkeys(FLAGS, (False, True)))

@@ -27,6 +27,7 @@ from symsparse.types import (
     continuous_dtypes,
     discrete_dtypes,
     float_dtypes,
+    uint_dtypes,
 )
 
 OTHER_FORMAT = {"csr": "csc", "csc": "csr"}
@@ -168,8 +169,6 @@ def sampled(g, x):
     """The structured cotangent: `g` on the pattern of the sparse variable `x`."""
     from symsparse.ops.sampling import Sample
 
-    if g.type.dtype in complex_dtypes and x.dtype in float_dtypes:
-        g = real_part(g)
     return Sample()(g, x)
 
 
@@ -182,6 +181,13 @@ def conjugate(x):
 
         return conj(x)
     return pt.conj(x)
+
+
+def negative(v):
+    """Minus a dense tensor; an unsigned integer wraps around, as in NumPy."""
+    if v.type.dtype in uint_dtypes:  # PyTensor's rewrites of its own negative fail for them
+        return v * pt.constant(np.array(np.iinfo(v.type.dtype).max, dtype=v.type.dtype))
+    return -v
 
 
 def real_part(g):
