@@ -12,7 +12,7 @@ from pytensor.gradient import DisconnectedType
 import symsparse as ss
 from symsparse.ops.base import SparseOp, is_sparse
 from symsparse.testing import random_sparse
-from tests.faults.modes import compiled
+from tests.faults.modes import compiled, refused
 from tests.faults.test_table import typed_inputs
 from tests.ops.generate import other, values
 from tests.ops.table import CASES
@@ -75,10 +75,8 @@ def test_pullbacks_are_adjoint_to_the_derivative(case, kinds):
     rng = np.random.default_rng(0)
     point = complex_point(case, kinds, rng)
     inputs = typed_inputs(case, point)
-    try:
-        out = case.build(*inputs)
-    except TypeError as e:
-        assert any(cause in str(e) for cause in ("not defined for", "a complex matrix has no")), e
+    out = refused(lambda: case.build(*inputs), "not defined for", "a complex matrix has no")
+    if out is None:
         return
     node = out.owner
     if node is None or not isinstance(node.op, SparseOp) or not set(node.inputs) <= set(inputs):
@@ -87,10 +85,9 @@ def test_pullbacks_are_adjoint_to_the_derivative(case, kinds):
     with np.errstate(all="ignore"):
         shape = forward(*point).shape
     g, weight = cotangent_of(out, shape, rng)
-    try:
-        found = node.op.pullback(node.inputs, [out], [g])
-    except TypeError as e:  # PyTensor has no derivative of this function of complex numbers
-        assert "has no gradient for complex matrices" in str(e)
+    # PyTensor lacks the derivatives of many functions of complex numbers.
+    found = refused(lambda: node.op.pullback(node.inputs, [out], [g]), "has no gradient for complex matrices")
+    if found is None:
         return
     pairs = [
         pair

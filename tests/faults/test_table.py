@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import symsparse as ss
 from symsparse.testing import assert_same_matrix, reference_mode
-from tests.faults.modes import run
+from tests.faults.modes import refused, run
 from tests.ops.generate import expected, values
 from tests.ops.table import CASES
 from tests.ops.test_table import dense_form, formats_of
@@ -88,11 +88,8 @@ def test_the_declared_dtype_is_the_produced_one(case, mix):
     point = values(case, formats_of(case, "csr", mixed=True), "plain", duplicates=True)
     point = cast_point(case, point, sparse, dense)
     inputs = typed_inputs(case, point)
-    try:
-        out = case.build(*inputs)
-    except TypeError as e:  # an op that refuses these dtypes says so by its name and with its operands
-        assert sparse in str(e) or dense in str(e)
-        assert "not defined for" in str(e) or "Cast" in str(e)
+    out = refused(lambda: case.build(*inputs), "not defined for these dtypes", "Cast")
+    if out is None:  # an op that refuses these dtypes says so
         return
     outputs = [out]
     if case.gradient and out.dtype in ("float32", "float64"):

@@ -186,7 +186,7 @@ def conjugate(x):
 def negative(v):
     """Minus a dense tensor; an unsigned integer wraps around, as in NumPy."""
     if v.type.dtype in uint_dtypes:  # PyTensor's rewrites of its own negative fail for them
-        return v * pt.constant(np.array(np.iinfo(v.type.dtype).max, dtype=v.type.dtype))
+        return pt.invert(v) + pt.constant(np.array(1, dtype=v.type.dtype))
     return -v
 
 
