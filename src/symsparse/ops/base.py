@@ -66,7 +66,7 @@ def operand(op, x):
     """`x` as a symbolic variable: sparse, or dense with a dtype and at most two dimensions."""
     try:
         x = as_sparse_or_tensor_variable(x)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, NotImplementedError) as e:
         raise error(op, [x], f"an operand cannot be made symbolic ({e})") from None
     if not is_sparse(x):
         if not isinstance(x.type, pt.TensorType):
