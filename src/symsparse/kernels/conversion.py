@@ -28,7 +28,9 @@ def compress(dense, index_like):
                 nnz += 1
         indptr[r + 1] = nnz
     if indptr[n] != nnz:
-        raise ValueError("a dense matrix has too many entries for int32 indices; use index_dtype='int64'")
+        raise ValueError(
+            "from_dense: the dense matrix has too many entries for int32 indices; use index_dtype='int64'"
+        )
     values = np.empty(nnz, dtype=dense.dtype)
     indices = np.empty(nnz, dtype=index_like.dtype)
     at = 0

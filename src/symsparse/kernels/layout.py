@@ -116,7 +116,10 @@ def nonzero_pattern(values, indices, indptr):
 def repeat_major(v, indptr):
     """One element of `v` for each stored entry: that of its major slice."""
     if len(v) != len(indptr) - 1:
-        raise ValueError("a vector does not have one element per row (column) of the sparse matrix")
+        raise ValueError(
+            "mul, col_scale or row_scale: the shapes do not fit: "
+            "a vector does not have one element per row (column) of the sparse matrix"
+        )
     out = np.empty(indptr[len(indptr) - 1], dtype=v.dtype)
     for r in range(len(v)):
         out[indptr[r] : indptr[r + 1]] = v[r]
@@ -127,7 +130,10 @@ def repeat_major(v, indptr):
 def take_minor(v, indices, n_minor):
     """One element of `v` for each stored entry: that of its minor index."""
     if len(v) != n_minor:
-        raise ValueError("a vector does not have one element per column (row) of the sparse matrix")
+        raise ValueError(
+            "mul, col_scale or row_scale: the shapes do not fit: "
+            "a vector does not have one element per column (row) of the sparse matrix"
+        )
     out = np.empty(len(indices), dtype=v.dtype)
     indices = unsigned(indices)
     for k in range(len(out)):

@@ -12,7 +12,7 @@ from symsparse.kernels.tiles import dot_row, for_tiles, with_tiles
 def gather_dense(dense, indices, indptr, n_minor):
     """``dense[major, minor]`` for each stored entry."""
     if dense.shape[0] != len(indptr) - 1 or dense.shape[1] != n_minor:
-        raise ValueError("the shapes of the sparse and the dense operand differ")
+        raise ValueError("mul or sample: the shapes of the sparse and the dense operand differ")
     indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.empty(len(indices), dtype=dense.dtype)
     for r in range(len(indptr) - 1):

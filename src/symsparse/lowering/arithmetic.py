@@ -137,7 +137,7 @@ def only_static_ones(y, x):
     """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
     conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
     return (
-        check("the shapes of the sparse and the dense operand do not fit")(y, *conditions)
+        check("add or comparison: the shapes of the sparse and the dense operand do not fit")(y, *conditions)
         if conditions
         else y
     )

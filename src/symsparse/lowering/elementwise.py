@@ -5,6 +5,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.lowering.base import lowers
 from symsparse.lowering.layout import canonical
+from symsparse.ops.base import negative
 from symsparse.ops.elementwise import Cast, Neg, StructuredElemwise
 
 
@@ -17,7 +18,7 @@ def lower_structured_elemwise(node, x, *parameters):
 
 @lowers(Neg)
 def lower_neg(node, x):
-    return x.with_values(-x.values)
+    return x.with_values(negative(x.values))
 
 
 @lowers(Cast)

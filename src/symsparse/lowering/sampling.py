@@ -159,7 +159,7 @@ class _Sampler:
             for size, n, static in zip(sizes, own, g.type.shape, strict=True)
             if static != 1 and not surely_equal(size, n)
         ]
-        fits = check("the shapes of the sparse and the dense operand differ")
+        fits = check("mul or sample: the shapes of the sparse and the dense operand differ")
         return fits(sampled, *conditions) if conditions else sampled
 
 

@@ -15,6 +15,7 @@ from symsparse.ops.base import (
     error,
     is_sparse,
     merged_shape,
+    negative,
     operand,
     pattern_keys,
     require_equal,
@@ -341,7 +342,12 @@ def sub(x, y):
         return neg(y)
     x, y = pair("sub", x, y)
     _refuse_scalar("sub", x, y)
-    return add(x, neg(y) if is_sparse(y) else -y)
+    dtype = upcast(x.dtype, y.dtype)
+    if dtype == "bool":
+        raise error("sub", [x, y], "bool has no difference", "Cast one operand first: x.astype('int8').")
+    if y.dtype != dtype:  # before the sign is turned: minus an unsigned integer wraps around
+        y = y.astype(dtype)
+    return add(x, neg(y) if is_sparse(y) else negative(y))
 
 
 def mul(x, y):

@@ -27,6 +27,7 @@ from symsparse.types import (
     continuous_dtypes,
     discrete_dtypes,
     float_dtypes,
+    uint_dtypes,
 )
 
 OTHER_FORMAT = {"csr": "csc", "csc": "csr"}
@@ -65,7 +66,7 @@ def operand(op, x, max_ndim: float = 2):
     """`x` as a symbolic variable: sparse, or dense with a dtype and at most `max_ndim` dimensions."""
     try:
         x = as_sparse_or_tensor_variable(x)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, NotImplementedError) as e:
         raise error(op, [x], f"an operand cannot be made symbolic ({e})") from None
     if not is_sparse(x):
         if not isinstance(x.type, pt.TensorType):
@@ -168,8 +169,6 @@ def sampled(g, x):
     """The structured cotangent: `g` on the pattern of the sparse variable `x`."""
     from symsparse.ops.sampling import Sample
 
-    if g.type.dtype in complex_dtypes and x.dtype in float_dtypes:
-        g = real_part(g)
     return Sample()(g, x)
 
 
@@ -187,6 +186,13 @@ def conjugate(x):
 def negated(condition):
     """The opposite of a condition. A fused graph without a compiler runs on Python's bools, and ~True is -2."""
     return pt.eq(condition, np.array(False))
+
+
+def negative(v):
+    """Minus a dense tensor; an unsigned integer wraps around, as in NumPy."""
+    if v.type.dtype in uint_dtypes:  # PyTensor's rewrites of its own negative fail for them
+        return pt.invert(v) + pt.constant(np.array(1, dtype=v.type.dtype))
+    return -v
 
 
 def real_part(g):

@@ -23,6 +23,9 @@ from symsparse.types import all_dtypes, complex_dtypes, compressed, continuous_d
 
 # f(a + b) = f(a) + f(b): these need no canonical form.
 _ADDITIVE = (ps.Neg, ps.Identity, ps.Conj)
+# Where PyTensor has the derivative of a complex function.
+_COMPLEX_DERIVATIVE = (ps.Mul, ps.Abs, ps.Conj)
+_public_names: dict[ps.ScalarOp, str] = {}
 
 
 class StructuredElemwise(SparseOp):
@@ -41,11 +44,18 @@ class StructuredElemwise(SparseOp):
     def is_additive(self):
         return isinstance(self.scalar_op, _ADDITIVE)
 
+    @property
+    def public_name(self):
+        """What errors call this op."""
+        return _public_names.get(self.scalar_op, f"structured_{self.scalar_op}")
+
     def make_node(self, x, *parameters):
-        name = f"structured_{self.scalar_op}"
+        name = self.public_name
         x = sparse_operand(name, x)
         scalars = [dense_operand(name, p, (0,)) for p in parameters]
         values = pt.vector(dtype=x.dtype)
+        if self.scalar_op == ps.sigmoid and x.dtype in complex_dtypes:
+            raise error(name, [x], "not defined for complex matrices")
         try:
             dtype = Elemwise(self.scalar_op)(values, *scalars).dtype
         except TypeError as e:
@@ -81,19 +91,26 @@ class StructuredElemwise(SparseOp):
         x, *parameters = inputs
         g = sampled(g, x)  # on x's canonical pattern, so its values go with those of canonical_form(x)
         values = canonical_values(x)
-        elemwise = Elemwise(self.scalar_op)
         operands = [values, *(p[None] for p in parameters)]
-        found = elemwise.pullback(operands, [elemwise(*operands)], [g.values])
+        found = self._dense_pullback(inputs, operands, g.values)
         return [with_values(g, found[0]), *(gp.sum() for gp in found[1:])]
+
+    def _dense_pullback(self, inputs, operands, g):
+        elemwise = Elemwise(self.scalar_op)
+        y = elemwise(*operands)
+        if any(v.dtype in complex_dtypes for v in (*operands, y)):
+            if isinstance(self.scalar_op, ps.Conj):
+                return [pt.conj(g)]
+            if not isinstance(self.scalar_op, _COMPLEX_DERIVATIVE):
+                raise error(self.public_name, inputs, "has no gradient for complex matrices")
+        return elemwise.pullback(operands, [y], [g])
 
     def tangent(self, inputs, output, tangents):
         x, *parameters = inputs
         values = canonical_values(x)
-        elemwise = Elemwise(self.scalar_op)
         operands = [values, *(pt.full_like(values, p, dtype=p.dtype) for p in parameters)]
-        y = elemwise(*operands)
         # Entry by entry the Jacobian is diagonal, so the pullback of ones is the slope.
-        slopes = elemwise.pullback(operands, [y], [pt.ones_like(y)])
+        slopes = self._dense_pullback(inputs, operands, pt.ones_like(values, dtype=output.dtype))
         terms = [
             slope * (sampled(t, x).values if i == 0 else t)
             for i, (slope, t) in enumerate(zip(slopes, tangents, strict=True))
@@ -125,6 +142,8 @@ def canonical_values(x):
 def _structured(name, scalar_op, formula, slope, zero="", parameter=False, scale=None):
     """A function of the structured family, with its docstring."""
     op = StructuredElemwise(scalar_op)
+    if scale is None:
+        _public_names[scalar_op] = name
 
     def of_matrix(x):
         x = sparse_operand(name, x)

@@ -255,7 +255,7 @@ def clean(x):
     >>> ss.clean(x).eval().nnz
     0
     """
-    return remove0(sum_duplicates(x))
+    return remove0(sum_duplicates(sparse_operand("clean", x)))
 
 
 __all__ = [

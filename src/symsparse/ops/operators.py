@@ -47,8 +47,11 @@ def _zero_preserving(name, scalar_op, x, y, instead):
     if not isinstance(y, Constant):
         raise error(name, [x, y], "cannot know whether zeros stay zero with a symbolic scalar", instead)
     function = getattr(np, scalar_op.nfunc_spec[0])
-    with np.errstate(all="ignore"):
-        at_zero = function(np.zeros((), dtype=x.dtype), y.data)
+    try:
+        with np.errstate(all="ignore"):
+            at_zero = function(np.zeros((), dtype=x.dtype), y.data)
+    except TypeError:
+        raise error(name, [x, y], "not defined for these dtypes") from None
     if not at_zero == 0:
         raise error(name, [x, y], f"the result would be dense, since it is {at_zero} where x is 0", instead)
     return StructuredElemwise(scalar_op)(x, y)

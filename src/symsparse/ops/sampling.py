@@ -124,9 +124,8 @@ class SamplingDot(SparseOp):
         dtype = node.outputs[0].dtype
         rows, cols = p.tocoo().coords
         sampled_product = (x.astype(dtype)[rows] * y.astype(dtype)[cols]).sum(1)
-        result = p.astype(dtype)
-        result.data = result.data * sampled_product.astype(dtype)
-        outputs[0][0] = typed(node, result.copy())
+        values = p.data.astype(dtype) * sampled_product.astype(dtype)
+        outputs[0][0] = compressed(p.format, values, p.indices.copy(), p.indptr.copy(), p.shape)
 
     def infer_shape(self, node, shapes):
         return [shapes[2]]
