@@ -19,6 +19,7 @@ from symsparse.ops import (
     scaling,
     selection,
     stacking,
+    subscripts,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
@@ -40,6 +41,7 @@ from symsparse.ops.sampling import *
 from symsparse.ops.scaling import *
 from symsparse.ops.selection import *
 from symsparse.ops.stacking import *
+from symsparse.ops.subscripts import *
 
 _FAMILIES = (
     arithmetic,
@@ -60,6 +62,7 @@ _FAMILIES = (
     scaling,
     selection,
     stacking,
+    subscripts,
 )
 _INTERNAL = {"getitem", "normalized_axis", "sum_dtype", "with_values"}
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

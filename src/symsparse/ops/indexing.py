@@ -1,27 +1,171 @@
-"""Selecting rows."""
+"""Selecting rows, columns, submatrices and single entries, and placing their cotangents."""
 
 import numpy as np
+import pytensor.tensor as pt
+import scipy.sparse as sp
+from pytensor.graph.basic import Constant
+from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
     SparseOp,
     apply,
+    canonical,
     dense_operand,
     error,
     is_sparse,
     sampled,
     sparse_operand,
     typed,
+    wider_index,
 )
+from symsparse.ops.layout import transpose
 from symsparse.types import SCIPY_CLASSES, integer_dtypes
 
+# -- one axis ---------------------------------------------------------------------------------------------------
+#
+# What is selected along an axis is a tuple of symbolic integers: (start, stop, step) or (vector,).
 
-def _rows(op, index):
+END = 2**62  # beyond each end of every axis, and far enough from overflow to be added to a size
+EVERYTHING = tuple(pt.constant(n, dtype="int64") for n in (0, END, 1))
+
+
+def is_everything(chosen):
+    """Whether a selection surely takes the whole axis as it is."""
+    return len(chosen) == 3 and all(
+        isinstance(v, Constant) and v.data == e.data for v, e in zip(chosen, EVERYTHING, strict=True)
+    )
+
+
+def slice_range(chosen, n):
+    """Symbolic first position and number of the positions that a slice takes of n, as in NumPy."""
+    start, stop, step = chosen
+    n = pt.as_tensor(n, dtype="int64")
+    if all(isinstance(v, Constant) for v in (n, *chosen)):
+        taken = range(int(n.data))[slice(*(int(v.data) for v in chosen))]
+        return tuple(pt.constant(v, dtype="int64") for v in (taken.start, len(taken)))
+    # Negative bounds count from the end. Then they are cut to 0..n, or to -1..n-1 for steps backwards.
+    backwards = pt.lt(step, 0)
+    low = pt.switch(backwards, pt.constant(-1, dtype="int64"), pt.constant(0, dtype="int64"))
+    first, last = (pt.clip(pt.switch(v < 0, v + n, v), low, n + low) for v in (start, stop))
+    towards = pt.switch(backwards, step + 1, step - 1)  # rounds up
+    return first, pt.maximum((last - first + towards) // step, pt.constant(0, dtype="int64"))
+
+
+def selected_size(chosen, n):
+    """Symbolic size of what is selected of an axis of size n."""
+    return chosen[0].shape[0] if len(chosen) == 1 else n if is_everything(chosen) else slice_range(chosen, n)[1]
+
+
+def positions(chosen, n):
+    """The selected positions of an axis of size n, as a vector."""
+    if len(chosen) == 1:
+        return chosen[0]
+    first, size = slice_range(chosen, n)
+    return first + chosen[2] * pt.arange(size)
+
+
+def _static_size(chosen, n):
+    if len(chosen) == 1:
+        return chosen[0].type.shape[0]
+    if is_everything(chosen):
+        return n
+    if not all(isinstance(v, Constant) for v in chosen):
+        return None
+    start, stop, step = (int(v.data) for v in chosen)
+    if n is not None:
+        return len(range(n)[start:stop:step])
+    empty = (start < 0) == (stop < 0) and (stop - start) * step <= 0
+    return 0 if empty else None
+
+
+def _list(op, index):
+    """A vector of integers that selects along an axis."""
     if isinstance(index, list) and not index:
         index = np.zeros(0, dtype="int64")
     index = dense_operand(op, index, (1,))
     if index.dtype not in integer_dtypes:
-        raise error(op, [index], "the rows must be a vector of integers")
+        raise error(op, [index], "the indices must be a vector of integers")
     return index
+
+
+def _within(op, index, n):
+    """Reference check of index values: the positions 0..n-1 that they name."""
+    if len(index) and (index.min() < -n or index.max() >= n):
+        raise IndexError(f"{op}: an index is outside the {n} rows or columns of the matrix.")
+    index = index.astype(np.int64)
+    return np.where(index < 0, index + n, index)
+
+
+# -- submatrices ------------------------------------------------------------------------------------------------
+
+
+class GetItem2d(SparseOp):
+    """Rows and columns of a sparse matrix. Gradient structured: g at the stored entries of the selection.
+
+    Parameters
+    ----------
+    rows, columns : {"slice", "list"}
+        How they are given, in the inputs that follow the matrix: a slice as three scalars (start, stop, step), a list
+        as one vector.
+    """
+
+    __props__ = ("rows", "columns")
+    multilinear = True
+
+    def __init__(self, rows="slice", columns="slice"):
+        if not {rows, columns} <= {"slice", "list"}:
+            raise ValueError(f"GetItem2d: {rows!r} and {columns!r} are not among 'slice' and 'list'.")
+        self.rows, self.columns = rows, columns
+
+    def split(self, index):
+        """What is selected along the rows and along the columns, from the inputs that follow the matrix."""
+        n = 3 if self.rows == "slice" else 1
+        return tuple(index[:n]), tuple(index[n:])
+
+    def make_node(self, x, *index):
+        x = sparse_operand("get_item_2d", x)
+        made = []
+        for chosen in self.split(index):
+            if len(chosen) == 1:
+                made.append((_list("get_item_2d", chosen[0]),))
+            else:
+                made.append(tuple(pt.as_tensor(v, dtype="int64", ndim=0) for v in chosen))
+        shape = tuple(_static_size(c, n) for c, n in zip(made, x.type.shape, strict=True))
+        return apply(self, [x, *made[0], *made[1]], x.type.clone(shape=shape))
+
+    def perform(self, node, inputs, outputs):
+        x, *index = inputs
+        rows, columns = (
+            slice(*map(int, c)) if len(c) == 3 else _within("get_item_2d", c[0], n)
+            for c, n in zip(self.split(index), x.shape, strict=True)
+        )
+        outputs[0][0] = typed(node, x[rows][:, columns].copy())
+
+    def infer_shape(self, node, shapes):
+        chosen = self.split(node.inputs[1:])
+        return [tuple(selected_size(c, n) for c, n in zip(chosen, shapes[0], strict=True))]
+
+    def cotangents(self, inputs, output, g):
+        x, *index = inputs
+        return [placed(x, *self.split(index), sampled(g, output))]
+
+
+def select(x, rows, columns):
+    """The submatrix of these rows and columns, each (start, stop, step) or (vector,)."""
+    if len(rows) == 1 and is_everything(columns):
+        return GetItemList()(x, *rows)
+    return GetItem2d(*("slice" if len(c) == 3 else "list" for c in (rows, columns)))(x, *rows, *columns)
+
+
+def placed(x, rows, columns, y):
+    """A matrix of x's shape and format with the sparse y at these rows and columns; the adjoint of `select`."""
+    if not is_everything(columns):
+        like = x if is_everything(rows) else select(x, rows, EVERYTHING)  # only its shape is used
+        at = positions(columns, x.shape[1])
+        y = transpose(GetItemListGrad()(transpose(like), at, transpose(y)))
+    if not is_everything(rows):
+        y = GetItemListGrad()(x, positions(rows, x.shape[0]), y)
+    return y
 
 
 class GetItemList(SparseOp):
@@ -31,15 +175,12 @@ class GetItemList(SparseOp):
     multilinear = True
 
     def make_node(self, x, index):
-        x, index = sparse_operand("get_item_list", x), _rows("get_item_list", index)
+        x, index = sparse_operand("get_item_list", x), _list("get_item_list", index)
         return apply(self, [x, index], x.type.clone(shape=(index.type.shape[0], x.type.shape[1])))
 
     def perform(self, node, inputs, outputs):
         x, index = inputs
-        n = x.shape[0]
-        if len(index) and (index.min() < -n or index.max() >= n):
-            raise IndexError(f"get_item_list: a row is outside the {n} rows of the matrix.")
-        outputs[0][0] = typed(node, x.tocsr()[index.astype(np.int64)])
+        outputs[0][0] = typed(node, x.tocsr()[_within("get_item_list", index, x.shape[0])])
 
     def infer_shape(self, node, shapes):
         return [(shapes[1][0], shapes[0][1])]
@@ -47,9 +188,6 @@ class GetItemList(SparseOp):
     def cotangents(self, inputs, output, g):
         x, index = inputs
         return [GetItemListGrad()(x, index, sampled(g, output))]
-
-    def tangent(self, inputs, output, tangents):
-        return get_item_list(tangents[0], inputs[1])
 
 
 class GetItemListGrad(SparseOp):
@@ -61,8 +199,8 @@ class GetItemListGrad(SparseOp):
 
     def make_node(self, x, index, gz):
         name = "get_item_list_grad"
-        x, index, gz = sparse_operand(name, x), _rows(name, index), sparse_operand(name, gz)
-        return apply(self, [x, index, gz], x.type.clone(dtype=gz.dtype))
+        x, index, gz = sparse_operand(name, x), _list(name, index), sparse_operand(name, gz)
+        return apply(self, [x, index, gz], x.type.clone(dtype=gz.dtype, index_dtype=wider_index(x, gz)))
 
     def perform(self, node, inputs, outputs):
         x, index, gz = inputs
@@ -71,11 +209,9 @@ class GetItemListGrad(SparseOp):
             raise ValueError(
                 f"get_item_list_grad: shapes do not fit: {x.shape}, {len(index)} rows and {gz.shape}."
             )
-        places = np.where(index < 0, index + n, index)
-        selection = SCIPY_CLASSES["csr"]((np.ones(k, dtype=gz.dtype), (places, np.arange(k))), shape=(n, k))
-        result = (selection @ gz).asformat(x.format)
-        result.sort_indices()
-        outputs[0][0] = typed(node, result)
+        rows, columns = gz.tocoo().coords
+        places = _within("get_item_list_grad", index, n)[rows]
+        outputs[0][0] = typed(node, sp.coo_array((gz.data, (places, columns)), shape=x.shape).asformat(x.format))
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]
@@ -84,7 +220,146 @@ class GetItemListGrad(SparseOp):
         return [get_item_list(g, inputs[1]) if is_sparse(g) else g[inputs[1]]]
 
 
+# -- entries ----------------------------------------------------------------------------------------------------
+
+
+class GetItem2Lists(SparseOp):
+    """Entries of a sparse matrix at pairs of a row and a column, dense. Gradient structured: g added at x's entries."""
+
+    __props__ = ()
+    multilinear = True
+
+    def make_node(self, x, ind1, ind2):
+        name = "get_item_2lists"
+        x, i, j = sparse_operand(name, x), _list(name, ind1), _list(name, ind2)
+        size = _common_size(name, [x, i, j], i, j)
+        return apply(self, [x, i, j], TensorType(x.dtype, (size,)))
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = _entries("get_item_2lists", *inputs)
+
+    def infer_shape(self, node, shapes):
+        return [shapes[1]]
+
+    def cotangents(self, inputs, output, g):
+        x, i, j = inputs
+        return [sampled(GetItem2ListsGrad()(x, i, j, g), x)]
+
+
+class GetItem2ListsGrad(SparseOp):
+    """A matrix of x's shape and format with the elements of the vector gz added at the positions (ind1, ind2)."""
+
+    __props__ = ()
+    differentiable = (3,)
+    multilinear = True
+
+    def make_node(self, x, ind1, ind2, gz):
+        name = "get_item_2lists_grad"
+        x, i, j, gz = sparse_operand(name, x), _list(name, ind1), _list(name, ind2), dense_operand(name, gz, (1,))
+        _common_size(name, [i, j, gz], i, j, gz)
+        return apply(self, [x, i, j, gz], x.type.clone(dtype=gz.dtype))
+
+    def perform(self, node, inputs, outputs):
+        x, i, j, gz = inputs
+        name = "get_item_2lists_grad"
+        if not len(i) == len(j) == len(gz):
+            raise ValueError(f"{name}: {len(i)} rows, {len(j)} columns and {len(gz)} values do not fit.")
+        at = _within(name, i, x.shape[0]), _within(name, j, x.shape[1])
+        outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](sp.coo_array((gz, at), shape=x.shape)))
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+    def cotangents(self, inputs, output, g):
+        _, i, j, _ = inputs
+        return [GetItem2Lists()(g, i, j) if is_sparse(g) else g[i, j]]
+
+
+class GetItemScalar(SparseOp):
+    """The entry of a sparse matrix at one row and one column, dense. Gradient structured: g at that entry of x."""
+
+    __props__ = ()
+    multilinear = True
+
+    def make_node(self, x, i, j):
+        x = sparse_operand("get_item_scalar", x)
+        index = [dense_operand("get_item_scalar", v, (0,)) for v in (i, j)]
+        for v in index:
+            if v.dtype not in integer_dtypes:
+                raise error("get_item_scalar", [v], "a row or column must be an integer")
+        return apply(self, [x, *index], TensorType(x.dtype, ()))
+
+    def perform(self, node, inputs, outputs):
+        x, i, j = inputs
+        outputs[0][0] = _entries("get_item_scalar", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
+
+    def infer_shape(self, node, shapes):
+        return [()]
+
+    def cotangents(self, inputs, output, g):
+        x, i, j = inputs
+        return [sampled(GetItem2ListsGrad()(x, i[None], j[None], g[None]), x)]
+
+
+def _common_size(op, operands, *vectors):
+    sizes = {v.type.shape[0] for v in vectors} - {None}
+    if len(sizes) > 1:
+        raise error(op, operands, "the vectors differ in length", kind=IndexError)
+    return next(iter(sizes), None)
+
+
+def _entries(op, x, i, j):
+    """Reference: the entries of x at the pairs."""
+    if len(i) != len(j):
+        raise IndexError(f"{op}: {len(i)} rows and {len(j)} columns do not pair.")
+    i, j = _within(op, i, x.shape[0]), _within(op, j, x.shape[1])
+    stored = canonical(x).tocoo()
+    entries = dict(zip(zip(*(c.tolist() for c in stored.coords), strict=True), stored.data, strict=True))
+    found = [entries.get(at, 0) for at in zip(i.tolist(), j.tolist(), strict=True)]
+    return np.array(found, dtype=x.dtype)
+
+
 get_item_list_grad = GetItemListGrad()
+get_item_2lists_grad = GetItem2ListsGrad()
+
+
+# -- functions --------------------------------------------------------------------------------------------------
+
+
+def get_item_2d(x, index):
+    """Rows and columns of a sparse matrix; ``x[a:b, c:d]``.
+
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+    index : slice, vector of integers or mask, or tuple of two of them
+        Bounds and steps are integers, symbolic integers or None, with NumPy's meaning. A single one selects rows.
+
+    Returns
+    -------
+    sparse matrix
+        Format and dtype of `x`; always two-dimensional.
+
+    Notes
+    -----
+    Gradient: structured, the cotangent at the stored entries of the selection, added up where a row or column is
+    repeated. O(m + n) and the stored entries: those of the selected rows of a csr, columns of a csc matrix.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> x = ss.constant(sp.csr_array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]))
+    >>> x[:, ::-1].eval().toarray()
+    array([[2., 0., 1.],
+           [0., 3., 0.]])
+    """
+    from symsparse.ops.subscripts import getitem
+
+    selected = getitem(x, index)
+    if not is_sparse(selected):
+        raise error("get_item_2d", [x], "an integer index gives a dense result", "Use slices; x[i:i + 1] is row i.")
+    return selected
 
 
 def get_item_list(x, index):
@@ -104,7 +379,7 @@ def get_item_list(x, index):
     Notes
     -----
     Gradient: structured, the cotangent at the stored entries of the rows; repeated rows add up, other rows store
-    nothing. O(nnz of the result) for csr, O(nnz(x)) for csc.
+    nothing. O(nnz of the result) for csr, O(nnz(x) + m) more for csc.
 
     Examples
     --------
@@ -118,16 +393,78 @@ def get_item_list(x, index):
     return GetItemList()(x, index)
 
 
-def getitem(x, index):
-    """``x[index]`` for a list, array or vector of rows."""
-    if isinstance(index, list | np.ndarray) or getattr(getattr(index, "type", None), "ndim", None) == 1:
-        return get_item_list(x, index)
-    raise error(
-        "getitem",
-        [x],
-        f"index {index!r} is not supported",
-        "Select rows with a list, array or integer vector.",
-    )
+def get_item_scalar(x, index):
+    """One entry of a sparse matrix; ``x[i, j]``.
+
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+    index : tuple of two integers or symbolic integers
+        Negative ones count from the end; out of range is an IndexError.
+
+    Returns
+    -------
+    dense scalar
+        dtype of `x`; zero where nothing is stored, the sum where a position is stored twice.
+
+    Notes
+    -----
+    Gradient: structured, the cotangent at that entry of x's pattern, zero if `x` does not store it.
+    O(log nnz) where `x` is canonical; its gradient O(nnz + m + n).
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> x = ss.constant(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]))
+    >>> float(x[-1, 1].eval())
+    2.0
+    """
+    i, j = index
+    return GetItemScalar()(x, i, j)
 
 
-__all__ = ["GetItemList", "GetItemListGrad", "get_item_list", "get_item_list_grad", "getitem"]
+def get_item_2lists(x, ind1, ind2):
+    """Entries of a sparse matrix at pairs of a row and a column; ``x[ind1, ind2]``.
+
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+    ind1, ind2 : integer vectors (k,)
+        Rows and columns. Negative ones count from the end; out of range is an IndexError.
+
+    Returns
+    -------
+    dense vector (k,)
+        dtype of `x`; zero where nothing is stored.
+
+    Notes
+    -----
+    Gradient: structured, the cotangent on x's pattern; repeated pairs add up. O(k log nnz) where `x` is canonical;
+    its gradient O(k + nnz + m + n).
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> x = ss.constant(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]))
+    >>> x[[0, 0, 1], [0, 1, 1]].eval()
+    array([1., 0., 2.])
+    """
+    return GetItem2Lists()(x, ind1, ind2)
+
+
+__all__ = [
+    "GetItem2Lists",
+    "GetItem2ListsGrad",
+    "GetItem2d",
+    "GetItemList",
+    "GetItemListGrad",
+    "GetItemScalar",
+    "get_item_2d",
+    "get_item_2lists",
+    "get_item_2lists_grad",
+    "get_item_list",
+    "get_item_list_grad",
+    "get_item_scalar",
+]
