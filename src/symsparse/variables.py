@@ -285,6 +285,18 @@ class SparseVariable(Variable):
     def __getitem__(self, index):
         return _ops().getitem(self, index)
 
+    def set(self, y):
+        """For a selection ``a[...]``: a with the selection replaced; see `set_subtensor`."""
+        return _ops().set_subtensor(self, y)
+
+    def inc(self, y):
+        """For a selection ``a[...]``: a with the selection increased; see `inc_subtensor`."""
+        return _ops().inc_subtensor(self, y)
+
+    def with_values(self, values):
+        """This pattern with other stored values; see `with_values`."""
+        return _ops().with_values(self, values)
+
     # -- what it is not -----------------------------------------------------------------------------------------
 
     def __bool__(self):

@@ -19,5 +19,6 @@ from symsparse.lowering import (
     scaling,
     selection,
     stacking,
+    updating,
 )
 from symsparse.lowering.base import lowering_db

@@ -20,13 +20,13 @@ from symsparse.ops import (
     selection,
     stacking,
     subscripts,
+    updating,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
 from symsparse.ops.construction import *
 from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
-from symsparse.ops.csm import with_values
 from symsparse.ops.derivatives import *
 from symsparse.ops.elementwise import *
 from symsparse.ops.indexing import *
@@ -42,6 +42,7 @@ from symsparse.ops.scaling import *
 from symsparse.ops.selection import *
 from symsparse.ops.stacking import *
 from symsparse.ops.subscripts import *
+from symsparse.ops.updating import *
 
 _FAMILIES = (
     arithmetic,
@@ -63,6 +64,7 @@ _FAMILIES = (
     selection,
     stacking,
     subscripts,
+    updating,
 )
-_INTERNAL = {"getitem", "normalized_axis", "sum_dtype", "with_values"}
+_INTERNAL = {"getitem", "normalized_axis", "sum_dtype"}
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

@@ -53,7 +53,9 @@ def slice_range(chosen, n):
 
 def selected_size(chosen, n):
     """Symbolic size of what is selected of an axis of size n."""
-    return chosen[0].shape[0] if len(chosen) == 1 else n if is_everything(chosen) else slice_range(chosen, n)[1]
+    return (
+        chosen[0].shape[0] if len(chosen) == 1 else n if is_everything(chosen) else slice_range(chosen, n)[1]
+    )
 
 
 def positions(chosen, n):
@@ -147,7 +149,8 @@ class GetItem2d(SparseOp):
 
     def cotangents(self, inputs, output, g):
         x, *index = inputs
-        return [placed(x, *self.split(index), sampled(g, output))]
+        rows, columns = self.split(index)
+        return [placed(x, rows, columns, sampled(g, output))]
 
 
 def select(x, rows, columns):
@@ -211,7 +214,9 @@ class GetItemListGrad(SparseOp):
             )
         rows, columns = gz.tocoo().coords
         places = _within("get_item_list_grad", index, n)[rows]
-        outputs[0][0] = typed(node, sp.coo_array((gz.data, (places, columns)), shape=x.shape).asformat(x.format))
+        outputs[0][0] = typed(
+            node, sp.coo_array((gz.data, (places, columns)), shape=x.shape).asformat(x.format)
+        )
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]
@@ -255,7 +260,12 @@ class GetItem2ListsGrad(SparseOp):
 
     def make_node(self, x, ind1, ind2, gz):
         name = "get_item_2lists_grad"
-        x, i, j, gz = sparse_operand(name, x), _list(name, ind1), _list(name, ind2), dense_operand(name, gz, (1,))
+        x, i, j, gz = (
+            sparse_operand(name, x),
+            _list(name, ind1),
+            _list(name, ind2),
+            dense_operand(name, gz, (1,)),
+        )
         _common_size(name, [i, j, gz], i, j, gz)
         return apply(self, [x, i, j, gz], x.type.clone(dtype=gz.dtype))
 
@@ -358,7 +368,9 @@ def get_item_2d(x, index):
 
     selected = getitem(x, index)
     if not is_sparse(selected):
-        raise error("get_item_2d", [x], "an integer index gives a dense result", "Use slices; x[i:i + 1] is row i.")
+        raise error(
+            "get_item_2d", [x], "an integer index gives a dense result", "Use slices; x[i:i + 1] is row i."
+        )
     return selected
 
 

@@ -5,9 +5,8 @@ import numbers
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
-from pytensor.raise_op import CheckAndRaise
 
-from symsparse.ops.base import describe, dense_operand, error, is_sparse, sparse_operand
+from symsparse.ops.base import dense_operand, describe, error, is_sparse, sparse_operand
 from symsparse.ops.indexing import (
     END,
     EVERYTHING,
@@ -18,9 +17,7 @@ from symsparse.ops.indexing import (
 )
 from symsparse.types import integer_dtypes
 
-_FORMS = (
-    "Use integers, slices, vectors of integers, masks with one element per row or column, or numpy.ix_(rows, columns)."
-)
+_FORMS = "Use integers, slices, vectors of integers, masks with one element per row or column, or numpy.ix_(rows, columns)."
 
 
 def getitem(x, index):
@@ -70,7 +67,7 @@ def getitem(x, index):
         if isinstance(i, tuple):
             i = positions(i, n)
         elif None in ndims:  # a slice may be empty, and then nobody else looks at the integer
-            inside = CheckAndRaise(IndexError, "getitem: an index is outside the sparse matrix")
+            inside = Check(IndexError, "getitem: an index is outside the sparse matrix")
             i = inside(i, pt.ge(i, -n), pt.lt(i, n)) if not _checked(i, n) else i
         made.append(i)
     return GetItem2Lists()(x, *_paired(x, *made))
@@ -122,7 +119,7 @@ def _slice(x, given):
         ends = (END, -END) if backwards else (0, END)
         default = [pt.constant(v, dtype="int64") for v in ends]
     else:
-        step = CheckAndRaise(ValueError, "getitem: the step of a slice cannot be zero")(step, pt.neq(step, 0))
+        step = Check(ValueError, "getitem: the step of a slice cannot be zero")(step, pt.neq(step, 0))
         default = [
             pt.switch(step < 0, pt.constant(back, dtype="int64"), pt.constant(on, dtype="int64"))
             for back, on in ((END, 0), (-END, END))
@@ -161,7 +158,7 @@ def _where(x, axis, mask):
     chosen = pt.constant(np.flatnonzero(mask.data)) if isinstance(mask, Constant) else pt.nonzero(mask)[0]
     if None not in (n, size):
         return chosen
-    return CheckAndRaise(IndexError, f"getitem: {cause}")(chosen, pt.eq(mask.shape[0], x.shape[axis]))
+    return Check(IndexError, f"getitem: {cause}")(chosen, pt.eq(mask.shape[0], x.shape[axis]))
 
 
 def _checked(i, n):
