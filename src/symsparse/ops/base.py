@@ -118,7 +118,7 @@ def require_equal(op, what, a, b):
 
 
 class Check(CheckAndRaise):
-    """``Check(exception, message)(v, *conditions)`` is v, or an error at run time; unlike PyTensor's, in forward mode too."""
+    """``Check(exception, message)(v, *conditions)`` is v, or an error at run time, and passes tangents on."""
 
     def pushforward(self, inputs, outputs, tangents):
         return [tangents[0]]

@@ -17,7 +17,7 @@ from symsparse.ops.indexing import (
 )
 from symsparse.types import integer_dtypes
 
-_FORMS = "Use integers, slices, vectors of integers, masks with one element per row or column, or numpy.ix_(rows, columns)."
+_FORMS = "Use integers, slices, vectors of integers, masks of one row's or column's length, or numpy.ix_(rows, columns)."
 
 
 def getitem(x, index):
