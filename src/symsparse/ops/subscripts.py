@@ -6,7 +6,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 
-from symsparse.ops.base import dense_operand, describe, error, is_sparse, sparse_operand
+from symsparse.ops.base import Check, dense_operand, describe, error, is_sparse, sparse_operand
 from symsparse.ops.indexing import (
     END,
     EVERYTHING,
@@ -17,7 +17,7 @@ from symsparse.ops.indexing import (
 )
 from symsparse.types import integer_dtypes
 
-_FORMS = "Use integers, slices, vectors of integers, masks of one row's or column's length, or numpy.ix_(rows, columns)."
+_FORMS = "Use integers, slices, vectors of integers, masks of a row's or column's length, or numpy.ix_(rows, columns)."
 
 
 def getitem(x, index):

@@ -51,5 +51,4 @@ updates(
     only=("inc",),
 )
 updates("row", lambda f, x, y: f(x[-1], y), [S(), D("n")], lambda: -1, only=("set",), nonempty=True)
-updates("entry", lambda f, x, y: f(x[-1, 0], y), [S(), D("")], lambda: (-1, 0), only=("set",), nonempty=True)
 updates("pairs", lambda f, x, k, y: f(x[k, -1], y), [S(), ROWS, D("k")], lambda k: (k, -1), nonempty=True)
