@@ -19,6 +19,7 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
 from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.basic import Nonzero
 
 from symsparse.constructors import as_sparse_or_tensor_variable
 from symsparse.types import (
@@ -122,6 +123,16 @@ class Check(CheckAndRaise):
 
     def pushforward(self, inputs, outputs, tangents):
         return [tangents[0]]
+
+
+class Holds(Nonzero):
+    """``Holds()(mask)`` is the vector of the positions at which a mask holds. Integers have no derivative."""
+
+    def pullback(self, inputs, outputs, cotangents):
+        return [inputs[0].zeros_like(dtype="float64")]
+
+    def pushforward(self, inputs, outputs, tangents):
+        return [disconnected_type()]
 
 
 # -- values, for the reference implementations ------------------------------------------------------------------

@@ -138,10 +138,10 @@ class GetItem2d(SparseOp):
     def perform(self, node, inputs, outputs):
         x, *index = inputs
         rows, columns = (
-            slice(*map(int, c)) if len(c) == 3 else _within("get_item_2d", c[0], n)
+            np.arange(n)[slice(*map(int, c))] if len(c) == 3 else _within("get_item_2d", c[0], n)
             for c, n in zip(self.split(index), x.shape, strict=True)
         )
-        outputs[0][0] = typed(node, x[rows][:, columns].copy())
+        outputs[0][0] = typed(node, x[rows][:, columns])
 
     def infer_shape(self, node, shapes):
         chosen = self.split(node.inputs[1:])

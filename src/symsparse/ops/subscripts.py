@@ -6,7 +6,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 
-from symsparse.ops.base import Check, dense_operand, describe, error, is_sparse, sparse_operand
+from symsparse.ops.base import Check, Holds, dense_operand, describe, error, is_sparse, sparse_operand
 from symsparse.ops.indexing import (
     END,
     EVERYTHING,
@@ -95,7 +95,8 @@ def _along(x, axis, i):
         return _slice(x, i)
     if isinstance(i, list | tuple | range):
         i = np.zeros(0, dtype="int64") if len(i) == 0 else list(i)
-    if is_sparse(i) or not isinstance(i, Variable | np.ndarray | list | numbers.Integral):
+    known = Variable | np.ndarray | list | numbers.Integral
+    if is_sparse(i) or isinstance(i, bool) or not isinstance(i, known):
         raise error("getitem", [x], f"{describe(i)} is no index of a matrix", _FORMS)
     i = dense_operand("getitem", i, (0, 1, 2))
     if i.dtype == "bool" and i.type.ndim == 1:
@@ -155,7 +156,10 @@ def _where(x, axis, mask):
     n, size = x.type.shape[axis], mask.type.shape[0]
     if None not in (n, size) and n != size:
         raise error("getitem", [x, mask], cause, kind=IndexError)
-    chosen = pt.constant(np.flatnonzero(mask.data)) if isinstance(mask, Constant) else pt.nonzero(mask)[0]
+    if isinstance(mask, Constant):
+        chosen = pt.constant(np.flatnonzero(mask.data))
+    else:
+        chosen = Holds()(mask)
     if None not in (n, size):
         return chosen
     return Check(IndexError, f"getitem: {cause}")(chosen, pt.eq(mask.shape[0], x.shape[axis]))

@@ -4,11 +4,11 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 from pytensor.scalar import upcast
-from pytensor.tensor.basic import Nonzero
 
 from symsparse.ops.arithmetic import add
 from symsparse.ops.base import (
     Check,
+    Holds,
     SparseOp,
     apply,
     canonical,
@@ -259,8 +259,10 @@ def _last_values(op, at, pairs, y):
 
 def _last_of_each(index, n):
     """The distinct positions that a vector names, in order, and which of its elements names each last."""
+    inside = Check(IndexError, "set_subtensor: an index is outside the sparse matrix")
+    index = inside(index, pt.all(pt.ge(index, -n) & pt.lt(index, n)))
     last = pt.full((n,), pt.constant(-1, dtype="int64"))[index].set(pt.arange(index.shape[0]))
-    at = pt.nonzero(last >= 0)[0]
+    at = Holds()(last >= 0)
     return at, last[at]
 
 
@@ -276,7 +278,7 @@ def _distinct(chosen, n):
         if n is not None:
             named = np.where(named < 0, named + n, named)
         return len(np.unique(named)) == len(named) and (not len(named) or named.min() >= 0 or named.max() < 0)
-    return index.owner is not None and isinstance(index.owner.op, Nonzero)
+    return index.owner is not None and isinstance(index.owner.op, Holds)
 
 
 __all__ = ["Without", "inc_subtensor", "set_subtensor"]
