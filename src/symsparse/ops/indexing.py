@@ -273,7 +273,9 @@ class GetItem2ListsGrad(SparseOp):
         x, i, j, gz = inputs
         name = "get_item_2lists_grad"
         if not len(i) == len(j) == len(gz):
-            raise ValueError(f"{name}: {len(i)} rows, {len(j)} columns and {len(gz)} values do not fit.")
+            raise ValueError(
+                f"{name}: the numbers of rows, columns and values differ: {len(i)}, {len(j)}, {len(gz)}."
+            )
         at = _within(name, i, x.shape[0]), _within(name, j, x.shape[1])
         outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](sp.coo_array((gz, at), shape=x.shape)))
 

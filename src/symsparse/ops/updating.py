@@ -115,10 +115,10 @@ def set_subtensor(x, y):
         return rest
     y = _as_submatrix(name, x, y)
     if not _distinct(rows, a.type.shape[0]):
-        at, last = _last_of_each(rows[0], a.shape[0])
+        at, last = _last_of_each(rows[0], a.shape[0], y.shape[0])
         rows, y = (at,), select(y, (last,), EVERYTHING)
     if not _distinct(columns, a.type.shape[1]):
-        at, last = _last_of_each(columns[0], a.shape[1])
+        at, last = _last_of_each(columns[0], a.shape[1], y.shape[1])
         columns, y = (at,), select(y, EVERYTHING, (last,))
     return add(rest, placed(a, rows, columns, y))
 
@@ -257,10 +257,15 @@ def _last_values(op, at, pairs, y):
     return replaced_values(at, y[fits(last, pt.eq(y.shape[0], size))])
 
 
-def _last_of_each(index, n):
-    """The distinct positions that a vector names, in order, and which of its elements names each last."""
+def _last_of_each(index, n, size):
+    """The distinct positions that a vector names, in order, and which of its elements names each last.
+
+    The elements stand for the rows (columns) of the new values, of which there are `size`.
+    """
     inside = Check(IndexError, "set_subtensor: an index is outside the sparse matrix")
+    fits = Check(ValueError, "set_subtensor: the shapes of the selection and of the new values differ")
     index = inside(index, pt.all(pt.ge(index, -n) & pt.lt(index, n)))
+    index = fits(index, pt.eq(index.shape[0], size))
     last = pt.full((n,), pt.constant(-1, dtype="int64"))[index].set(pt.arange(index.shape[0]))
     at = Holds()(last >= 0)
     return at, last[at]
