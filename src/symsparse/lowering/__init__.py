@@ -8,6 +8,7 @@ from symsparse.lowering import (
     conversion,
     csm,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,

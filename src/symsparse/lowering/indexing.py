@@ -1,19 +1,15 @@
-"""Lowering of the selection and the placing of rows, columns and entries."""
+"""Lowering of the selection and the placing of rows and columns."""
 
 import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
-from symsparse.lowering.layout import canonical, to_format
-from symsparse.lowering.sampling import TakeOrZero
+from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.indexing import (
     EVERYTHING,
     GetItem2d,
-    GetItem2Lists,
-    GetItem2ListsGrad,
     GetItemList,
     GetItemListGrad,
-    GetItemScalar,
     is_everything,
     selected_size,
     slice_range,
@@ -78,28 +74,6 @@ class PlaceMinor(KernelOp):
         return [vector(indices, indices.type.shape[0])]
 
 
-class Find(KernelOp):
-    """(indices, indptr, n_minor, majors, minors) -> place of each pair in the canonical pattern, or -1."""
-
-    kernel = "indexing.find"
-
-    def outputs(self, indices, indptr, n_minor, majors, minors):
-        return [vector(indices, majors.type.shape[0])]
-
-    def infer_shape(self, node, shapes):
-        return [shapes[3]]
-
-
-class ScatterPattern(KernelOp):
-    """(majors, minors, n_values, n_major, n_minor, index-like) -> pattern of these positions, order of the values."""
-
-    kernel = "indexing.scatter_pattern"
-
-    def outputs(self, majors, minors, n_values, n_major, n_minor, index_like):
-        n = known(n_major)
-        return [vector(index_like), vector(index_like, None if n is None else n + 1), vector(index_like)]
-
-
 def select_major(x: Parts, chosen):
     """Indices, indptr and source of the chosen major slices."""
     if len(chosen) == 1:
@@ -148,23 +122,3 @@ def lower_get_item_list_grad(node, x, rows, gz):
         indices, indptr, source = PlacePattern()(*gz.pattern, rows, x.n_major)
         return Parts("csr", gz.values[source], indices, indptr, x.shape)
     return gz._replace(indices=PlaceMinor()(gz.indices, gz.n_minor, rows, x.n_minor), shape=x.shape)
-
-
-@lowers(GetItem2Lists)
-def lower_get_item_2lists(node, x, i, j):
-    x = canonical(x)
-    places = Find()(*x.pattern, x.n_minor, *((i, j) if x.format == "csr" else (j, i)))
-    return TakeOrZero()(x.values, places)
-
-
-@lowers(GetItemScalar)
-def lower_get_item_scalar(node, x, i, j):
-    return lower_get_item_2lists(node, x, i[None], j[None])[0]
-
-
-@lowers(GetItem2ListsGrad)
-def lower_get_item_2lists_grad(node, x, i, j, gz):
-    majors, minors = (i, j) if x.format == "csr" else (j, i)
-    index_like = pt.constant([], dtype=node.outputs[0].type.index_dtype)
-    indices, indptr, order = ScatterPattern()(majors, minors, gz.shape[0], x.n_major, x.n_minor, index_like)
-    return Parts(x.format, gz[order], indices, indptr, x.shape)

@@ -8,6 +8,7 @@ from symsparse.ops import (
     csm,
     derivatives,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,
@@ -29,6 +30,7 @@ from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
 from symsparse.ops.derivatives import *
 from symsparse.ops.elementwise import *
+from symsparse.ops.entries import *
 from symsparse.ops.indexing import *
 from symsparse.ops.kronecker import *
 from symsparse.ops.layout import *
@@ -52,6 +54,7 @@ _FAMILIES = (
     csm,
     derivatives,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,

@@ -1,15 +1,13 @@
-"""Selecting rows, columns, submatrices and single entries, and placing their cotangents."""
+"""Selecting rows, columns and submatrices, and placing their cotangents."""
 
 import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.graph.basic import Constant
-from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
     SparseOp,
     apply,
-    canonical,
     dense_operand,
     error,
     is_sparse,
@@ -19,7 +17,7 @@ from symsparse.ops.base import (
     wider_index,
 )
 from symsparse.ops.layout import transpose
-from symsparse.types import SCIPY_CLASSES, integer_dtypes
+from symsparse.types import integer_dtypes
 
 # -- one axis ---------------------------------------------------------------------------------------------------
 #
@@ -80,7 +78,7 @@ def _static_size(chosen, n):
     return 0 if empty else None
 
 
-def _list(op, index):
+def index_vector(op, index):
     """A vector of integers that selects along an axis."""
     if isinstance(index, list) and not index:
         index = np.zeros(0, dtype="int64")
@@ -90,7 +88,7 @@ def _list(op, index):
     return index
 
 
-def _within(op, index, n):
+def within(op, index, n):
     """Reference check of index values: the positions 0..n-1 that they name."""
     if len(index) and (index.min() < -n or index.max() >= n):
         raise IndexError(f"{op}: an index is outside the {n} rows or columns of the matrix.")
@@ -129,7 +127,7 @@ class GetItem2d(SparseOp):
         made = []
         for chosen in self.split(index):
             if len(chosen) == 1:
-                made.append((_list("get_item_2d", chosen[0]),))
+                made.append((index_vector("get_item_2d", chosen[0]),))
             else:
                 made.append(tuple(pt.as_tensor(v, dtype="int64", ndim=0) for v in chosen))
         shape = tuple(_static_size(c, n) for c, n in zip(made, x.type.shape, strict=True))
@@ -138,7 +136,7 @@ class GetItem2d(SparseOp):
     def perform(self, node, inputs, outputs):
         x, *index = inputs
         rows, columns = (
-            np.arange(n)[slice(*map(int, c))] if len(c) == 3 else _within("get_item_2d", c[0], n)
+            np.arange(n)[slice(*map(int, c))] if len(c) == 3 else within("get_item_2d", c[0], n)
             for c, n in zip(self.split(index), x.shape, strict=True)
         )
         outputs[0][0] = typed(node, x[rows][:, columns])
@@ -178,12 +176,12 @@ class GetItemList(SparseOp):
     multilinear = True
 
     def make_node(self, x, index):
-        x, index = sparse_operand("get_item_list", x), _list("get_item_list", index)
+        x, index = sparse_operand("get_item_list", x), index_vector("get_item_list", index)
         return apply(self, [x, index], x.type.clone(shape=(index.type.shape[0], x.type.shape[1])))
 
     def perform(self, node, inputs, outputs):
         x, index = inputs
-        outputs[0][0] = typed(node, x.tocsr()[_within("get_item_list", index, x.shape[0])])
+        outputs[0][0] = typed(node, x.tocsr()[within("get_item_list", index, x.shape[0])])
 
     def infer_shape(self, node, shapes):
         return [(shapes[1][0], shapes[0][1])]
@@ -202,7 +200,7 @@ class GetItemListGrad(SparseOp):
 
     def make_node(self, x, index, gz):
         name = "get_item_list_grad"
-        x, index, gz = sparse_operand(name, x), _list(name, index), sparse_operand(name, gz)
+        x, index, gz = sparse_operand(name, x), index_vector(name, index), sparse_operand(name, gz)
         return apply(self, [x, index, gz], x.type.clone(dtype=gz.dtype, index_dtype=wider_index(x, gz)))
 
     def perform(self, node, inputs, outputs):
@@ -213,7 +211,7 @@ class GetItemListGrad(SparseOp):
                 f"get_item_list_grad: shapes do not fit: {x.shape}, {len(index)} rows and {gz.shape}."
             )
         rows, columns = gz.tocoo().coords
-        places = _within("get_item_list_grad", index, n)[rows]
+        places = within("get_item_list_grad", index, n)[rows]
         outputs[0][0] = typed(
             node, sp.coo_array((gz.data, (places, columns)), shape=x.shape).asformat(x.format)
         )
@@ -225,114 +223,7 @@ class GetItemListGrad(SparseOp):
         return [get_item_list(g, inputs[1]) if is_sparse(g) else g[inputs[1]]]
 
 
-# -- entries ----------------------------------------------------------------------------------------------------
-
-
-class GetItem2Lists(SparseOp):
-    """Entries of a sparse matrix at pairs of a row and a column, dense. Gradient structured: g added at x's entries."""
-
-    __props__ = ()
-    multilinear = True
-
-    def make_node(self, x, ind1, ind2):
-        name = "get_item_2lists"
-        x, i, j = sparse_operand(name, x), _list(name, ind1), _list(name, ind2)
-        size = _common_size(name, [x, i, j], i, j)
-        return apply(self, [x, i, j], TensorType(x.dtype, (size,)))
-
-    def perform(self, node, inputs, outputs):
-        outputs[0][0] = _entries("get_item_2lists", *inputs)
-
-    def infer_shape(self, node, shapes):
-        return [shapes[1]]
-
-    def cotangents(self, inputs, output, g):
-        x, i, j = inputs
-        return [sampled(GetItem2ListsGrad()(x, i, j, g), x)]
-
-
-class GetItem2ListsGrad(SparseOp):
-    """A matrix of x's shape and format with the elements of the vector gz added at the positions (ind1, ind2)."""
-
-    __props__ = ()
-    differentiable = (3,)
-    multilinear = True
-
-    def make_node(self, x, ind1, ind2, gz):
-        name = "get_item_2lists_grad"
-        x, i, j, gz = (
-            sparse_operand(name, x),
-            _list(name, ind1),
-            _list(name, ind2),
-            dense_operand(name, gz, (1,)),
-        )
-        _common_size(name, [i, j, gz], i, j, gz)
-        return apply(self, [x, i, j, gz], x.type.clone(dtype=gz.dtype))
-
-    def perform(self, node, inputs, outputs):
-        x, i, j, gz = inputs
-        name = "get_item_2lists_grad"
-        if not len(i) == len(j) == len(gz):
-            raise ValueError(
-                f"{name}: the numbers of rows, columns and values differ: {len(i)}, {len(j)}, {len(gz)}."
-            )
-        at = _within(name, i, x.shape[0]), _within(name, j, x.shape[1])
-        outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](sp.coo_array((gz, at), shape=x.shape)))
-
-    def infer_shape(self, node, shapes):
-        return [shapes[0]]
-
-    def cotangents(self, inputs, output, g):
-        _, i, j, _ = inputs
-        return [GetItem2Lists()(g, i, j) if is_sparse(g) else g[i, j]]
-
-
-class GetItemScalar(SparseOp):
-    """The entry of a sparse matrix at one row and one column, dense. Gradient structured: g at that entry of x."""
-
-    __props__ = ()
-    multilinear = True
-
-    def make_node(self, x, i, j):
-        x = sparse_operand("get_item_scalar", x)
-        index = [dense_operand("get_item_scalar", v, (0,)) for v in (i, j)]
-        for v in index:
-            if v.dtype not in integer_dtypes:
-                raise error("get_item_scalar", [v], "a row or column must be an integer")
-        return apply(self, [x, *index], TensorType(x.dtype, ()))
-
-    def perform(self, node, inputs, outputs):
-        x, i, j = inputs
-        outputs[0][0] = _entries("get_item_scalar", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
-
-    def infer_shape(self, node, shapes):
-        return [()]
-
-    def cotangents(self, inputs, output, g):
-        x, i, j = inputs
-        return [sampled(GetItem2ListsGrad()(x, i[None], j[None], g[None]), x)]
-
-
-def _common_size(op, operands, *vectors):
-    sizes = {v.type.shape[0] for v in vectors} - {None}
-    if len(sizes) > 1:
-        raise error(op, operands, "the vectors differ in length", kind=IndexError)
-    return next(iter(sizes), None)
-
-
-def _entries(op, x, i, j):
-    """Reference: the entries of x at the pairs."""
-    if len(i) != len(j):
-        raise IndexError(f"{op}: {len(i)} rows and {len(j)} columns do not pair.")
-    i, j = _within(op, i, x.shape[0]), _within(op, j, x.shape[1])
-    stored = canonical(x).tocoo()
-    entries = dict(zip(zip(*(c.tolist() for c in stored.coords), strict=True), stored.data, strict=True))
-    found = [entries.get(at, 0) for at in zip(i.tolist(), j.tolist(), strict=True)]
-    return np.array(found, dtype=x.dtype)
-
-
 get_item_list_grad = GetItemListGrad()
-get_item_2lists_grad = GetItem2ListsGrad()
 
 
 # -- functions --------------------------------------------------------------------------------------------------
@@ -407,78 +298,11 @@ def get_item_list(x, index):
     return GetItemList()(x, index)
 
 
-def get_item_scalar(x, index):
-    """One entry of a sparse matrix; ``x[i, j]``.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    index : tuple of two integers or symbolic integers
-        Negative ones count from the end; out of range is an IndexError.
-
-    Returns
-    -------
-    dense scalar
-        dtype of `x`; zero where nothing is stored, the sum where a position is stored twice.
-
-    Notes
-    -----
-    Gradient: structured, the cotangent at that entry of x's pattern, zero if `x` does not store it.
-    O(log nnz) where `x` is canonical; its gradient O(nnz + m + n).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> x = ss.constant(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]))
-    >>> float(x[-1, 1].eval())
-    2.0
-    """
-    i, j = index
-    return GetItemScalar()(x, i, j)
-
-
-def get_item_2lists(x, ind1, ind2):
-    """Entries of a sparse matrix at pairs of a row and a column; ``x[ind1, ind2]``.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    ind1, ind2 : integer vectors (k,)
-        Rows and columns. Negative ones count from the end; out of range is an IndexError.
-
-    Returns
-    -------
-    dense vector (k,)
-        dtype of `x`; zero where nothing is stored.
-
-    Notes
-    -----
-    Gradient: structured, the cotangent on x's pattern; repeated pairs add up. O(k log nnz) where `x` is canonical;
-    its gradient O(k + nnz + m + n).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> x = ss.constant(sp.csr_array([[1.0, 0.0], [0.0, 2.0]]))
-    >>> x[[0, 0, 1], [0, 1, 1]].eval()
-    array([1., 0., 2.])
-    """
-    return GetItem2Lists()(x, ind1, ind2)
-
-
 __all__ = [
-    "GetItem2Lists",
-    "GetItem2ListsGrad",
     "GetItem2d",
     "GetItemList",
     "GetItemListGrad",
-    "GetItemScalar",
     "get_item_2d",
-    "get_item_2lists",
-    "get_item_2lists_grad",
     "get_item_list",
     "get_item_list_grad",
-    "get_item_scalar",
 ]

@@ -7,11 +7,10 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 
 from symsparse.ops.base import Check, Holds, dense_operand, describe, error, is_sparse, sparse_operand
+from symsparse.ops.entries import GetItem2Lists, GetItemScalar
 from symsparse.ops.indexing import (
     END,
     EVERYTHING,
-    GetItem2Lists,
-    GetItemScalar,
     positions,
     select,
 )

@@ -23,13 +23,11 @@ from symsparse.ops.base import (
     typed,
 )
 from symsparse.ops.csm import CSM, replaced_values, shape_vector
+from symsparse.ops.entries import GetItem2Lists, GetItem2ListsGrad, GetItemScalar
 from symsparse.ops.indexing import (
     EVERYTHING,
     GetItem2d,
-    GetItem2Lists,
-    GetItem2ListsGrad,
     GetItemList,
-    GetItemScalar,
     placed,
     select,
 )
