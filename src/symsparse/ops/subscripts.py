@@ -8,12 +8,7 @@ from pytensor.graph.basic import Constant, Variable
 
 from symsparse.ops.base import Check, Holds, dense_operand, describe, error, is_sparse, sparse_operand
 from symsparse.ops.entries import GetItem2Lists, GetItemScalar
-from symsparse.ops.indexing import (
-    END,
-    EVERYTHING,
-    positions,
-    select,
-)
+from symsparse.ops.indexing import END, EVERYTHING, positions, select
 from symsparse.types import integer_dtypes
 
 _FORMS = "Use integers, slices, vectors of integers, masks of a row's or column's length, or numpy.ix_(rows, columns)."
@@ -69,7 +64,7 @@ def getitem(x, index):
             inside = Check(IndexError, "getitem: an index is outside the sparse matrix")
             i = inside(i, pt.ge(i, -n), pt.lt(i, n)) if not _checked(i, n) else i
         made.append(i)
-    return GetItem2Lists()(x, *_paired(x, *made))
+    return GetItem2Lists()(x, *_paired(*made))
 
 
 def _two(x, index):
@@ -97,6 +92,8 @@ def _along(x, axis, i):
     known = Variable | np.ndarray | list | numbers.Integral
     if is_sparse(i) or isinstance(i, bool) or not isinstance(i, known):
         raise error("getitem", [x], f"{describe(i)} is no index of a matrix", _FORMS)
+    if isinstance(i, numbers.Integral):
+        i = np.int64(_cut(i))
     i = dense_operand("getitem", i, (0, 1, 2))
     if i.dtype == "bool" and i.type.ndim == 1:
         return _where(x, axis, i)
@@ -128,7 +125,7 @@ def _slice(x, given):
 
 
 def _bound(x, v):
-    """A bound or step of a slice as an int64 scalar, cut to where it means the same for every matrix."""
+    """A bound or step of a slice as an int64 scalar, cut to ±END, where it means the same for every matrix."""
     if isinstance(v, np.ndarray | Variable):
         v = dense_operand("getitem", v, (0,))
         if v.dtype in integer_dtypes:
@@ -186,7 +183,7 @@ def _ix(x, i, axis):
     return i
 
 
-def _paired(x, i, j):
+def _paired(i, j):
     """Two vectors of one length from vectors and integers, broadcast as NumPy does."""
     sizes = [None if v.type.ndim == 0 or v.type.shape[0] == 1 else v for v in (i, j)]
     longer = next((v for v in sizes if v is not None), None)

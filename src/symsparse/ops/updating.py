@@ -24,13 +24,7 @@ from symsparse.ops.base import (
 )
 from symsparse.ops.csm import CSM, replaced_values, shape_vector
 from symsparse.ops.entries import GetItem2Lists, GetItem2ListsGrad, GetItemScalar
-from symsparse.ops.indexing import (
-    EVERYTHING,
-    GetItem2d,
-    GetItemList,
-    placed,
-    select,
-)
+from symsparse.ops.indexing import EVERYTHING, GetItem2d, GetItemList, placed, select
 from symsparse.ops.layout import asformat, sum_duplicates
 from symsparse.types import compressed
 
@@ -181,9 +175,8 @@ def _update(op, x, y):
     if isinstance(y, int | float | complex | np.generic):
         if y == 0:
             return a, chosen, None
-        y = pt.constant(
-            y, dtype=np.result_type(np.dtype(a.dtype), y).name
-        )  # a Python number has no width of its own
+        # A Python number has no width of its own, a NumPy number has.
+        y = pt.constant(y, dtype=np.result_type(np.dtype(a.dtype), y).name)
     y = operand(op, y)
     if upcast(a.dtype, y.dtype) != a.dtype:
         raise error(
