@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import kernel, loop
 
 
-@kernel
+@loop
 def _position(index, n):
     """The index as a number from 0 to n - 1; below zero it counts from the end."""
     position = np.int64(index)
