@@ -69,6 +69,13 @@ CASES = {
         y = ss.kron(x, ss.diags([v, 1.0], [0, 1], shape=(3, 3)))
         run([x, v], [y, *pytensor.grad(ss.sp_sum(y * y), [x, v])], (small, np.ones(3)), (large, np.ones(3)))
     """,
+    "indexing": """
+        parts = [x[5:, ::-1], x[[3, 3, 1]], x[:, [0, 0, 7]], x[2:40, 5:].inc(2 * x[2:40, 5:])]
+        loss = sum(ss.sp_sum(p * p) for p in parts) + (x[3] ** 2).sum() + x[:, 4].sum()
+        loss += x[[1, 2], [2, 1]].sum() + x[7, 7]
+        replaced = x[:-1].set(x[1:])
+        run([x], [pytensor.grad(loss, x), replaced, x[3], x[:, 4]], (small,), (large,))
+    """,
     "second_order": """
         loss = ((ss.tanh(x) @ d) ** 2).sum()
         (g,) = pytensor.grad(loss, [d])

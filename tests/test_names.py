@@ -10,7 +10,8 @@ import symsparse as ss
 
 CLASSES = """
 AddSD AddSS AddSSData CSM CSMGrad CSMProperties Cast ColScaleCSC ConstructSparseFromList DenseFromSparse
-Diag Dot EnsureSortedIndices GetItemList GetItemListGrad HStack MulSD MulSS MulSV Neg Remove0 RowScaleCSC
+Diag Dot EnsureSortedIndices GetItem2Lists GetItem2ListsGrad GetItem2d GetItemList GetItemListGrad
+GetItemScalar HStack MulSD MulSS MulSV Neg Remove0 RowScaleCSC
 SamplingDot SparseConstant SparseFromDense SparseSharedVariable SparseTensorType SparseVariable SpSum
 SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC StructuredDotGradCSR Transpose TrueDot
 Usmm EqualSS EqualSD NotEqualSS NotEqualSD LessThanSS LessThanSD GreaterThanSS GreaterThanSD LessEqualSS
@@ -24,11 +25,13 @@ wcast icast lcast fcast dcast ccast zcast transpose neg add sub mul col_scale ro
 structured_sigmoid structured_exp structured_log structured_pow structured_minimum structured_maximum
 structured_add sin arcsin tan arctan sinh arcsinh tanh arctanh rad2deg deg2rad rint ceil floor trunc sgn
 log1p expm1 square sqrt conj conjugate structured_monoid structured_dot_grad dot structured_dot true_dot
-sampling_dot sp_sum ensure_sorted_indices remove0 clean
 maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad hstack vstack block_diag block_array kron
 eye diags tril triu pushforward
+sampling_dot sp_sum ensure_sorted_indices remove0 clean get_item_2d get_item_2lists get_item_list get_item_scalar
+set_subtensor inc_subtensor with_values
 """.split()
 OBJECTS = """
+get_item_list_grad get_item_2lists_grad
 CSR CSC csm_grad usmm structured_add_s_v mul_s_v add_s_s_data sdg_csc sdg_csr csr_dmatrix csr_fmatrix
 csc_dmatrix csc_fmatrix equal_s_s equal_s_d not_equal_s_s not_equal_s_d less_than_s_s less_than_s_d
 greater_than_s_s greater_than_s_d less_equal_s_s less_equal_s_d greater_equal_s_s greater_equal_s_d

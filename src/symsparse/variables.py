@@ -283,7 +283,26 @@ class SparseVariable(Variable):
         return _ops().neq(self, other)
 
     def __getitem__(self, index):
+        """What NumPy would select, of one or two indices: slices, integers, vectors of integers, masks, all of them
+        also symbolic, or ``numpy.ix_``.
+
+        Submatrices are sparse, in this format: ``x[a:b, ::c]``, ``x[rows]``, ``x[:, mask]``, ``x[i:i + 1]``. Dense
+        are a row ``x[i]``, a column ``x[:, j]``, pairs ``x[rows, columns]``, and an entry ``x[i, j]``. See
+        `get_item_2d`, `get_item_list`, `get_item_2lists`, `get_item_scalar` for gradients and cost.
+        """
         return _ops().getitem(self, index)
+
+    def set(self, y):
+        """For a selection ``a[...]``: a with the selection replaced; see `set_subtensor`."""
+        return _ops().set_subtensor(self, y)
+
+    def inc(self, y):
+        """For a selection ``a[...]``: a with the selection increased; see `inc_subtensor`."""
+        return _ops().inc_subtensor(self, y)
+
+    def with_values(self, values):
+        """This pattern with other stored values; see `with_values`."""
+        return _ops().with_values(self, values)
 
     # -- what it is not -----------------------------------------------------------------------------------------
 

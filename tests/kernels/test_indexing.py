@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from symsparse.kernels import indexing
-from tests.kernels.patterns import PATTERNS, RICH, assert_pattern, assert_same, call, laid_out, pattern
+from tests.kernels.patterns import (
+    PATTERNS,
+    RICH,
+    Pattern,
+    assert_pattern,
+    assert_same,
+    call,
+    is_canonical,
+    laid_out,
+    pattern,
+)
 
 every_pattern = pytest.mark.parametrize("p", PATTERNS.values(), ids=PATTERNS.keys())
 kinds = pytest.mark.parametrize(
@@ -128,3 +138,155 @@ def test_take_pattern_refuses_more_entries_than_its_indices_count():
     for rows in ([0, 0], [0, 0, 0, 0]):  # 128 wraps to -128, 256 to 0
         with pytest.raises(ValueError, match="index_dtype"):
             indexing.take_pattern(*p.arrays, np.array(rows))
+
+
+def slices(n):
+    """Ranges that slices of n give: all, none, every other one, backwards, cut off."""
+    keys = [
+        slice(None),
+        slice(0, 0),
+        slice(1, None),
+        slice(None, -1),
+        slice(None, None, 2),
+        slice(None, None, -1),
+    ]
+    return [range(n)[key] for key in (*keys, slice(-2, None, -2), slice(1, 4, 2), slice(None, None, 7))]
+
+
+@every_pattern
+def test_slice_pattern(p):
+    for chosen in slices(p.n_major):
+        *found, source = call(indexing.slice_pattern, *p.arrays, chosen.start, len(chosen), chosen.step)
+        assert_pattern(found, pattern([p.rows[r] for r in chosen], p.n_minor))
+        assert_same(source, [k for r in chosen for k in range(p.indptr[r], p.indptr[r + 1])], "int32")
+
+
+def check_minor(found, p, chosen):
+    """Each slice holds the new places of its entries in the order of theirs, or backwards."""
+    *found, source = found
+    backwards = isinstance(chosen, range) and chosen.step < 0
+    rows, places = [], []
+    for r in range(p.n_major):
+        entries = range(p.indptr[r], p.indptr[r + 1])
+        for_row = [
+            (at, k)
+            for k in (reversed(entries) if backwards else entries)
+            for at, c in enumerate(chosen)
+            if c % p.n_minor == p.indices[k]
+        ]
+        rows.append([at for at, _ in for_row])
+        places += [k for _, k in for_row]
+    assert_pattern(found, pattern(rows, len(chosen), p.indices.dtype))
+    assert_same(source, places, p.indices.dtype)
+
+
+@every_pattern
+def test_slice_minor(p):
+    for chosen in slices(p.n_minor):
+        check_minor(call(indexing.slice_minor, *p.arrays, chosen.start, len(chosen), chosen.step), p, chosen)
+
+
+@every_pattern
+def test_slices_keep_canonical_patterns_canonical(p):
+    p = p.canonical()
+    for chosen in slices(p.n_minor):
+        indices, indptr, _ = indexing.slice_minor(*p.arrays, chosen.start, len(chosen), chosen.step)
+        assert is_canonical(Pattern(indices, indptr, len(chosen)))
+
+
+@every_pattern
+def test_take_minor_pattern(p):
+    for columns in selections(p.n_minor):
+        check_minor(call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns), p, columns.tolist())
+
+
+@every_pattern
+def test_place_minor(p):
+    every = np.arange(p.n_minor)
+    for columns, n in (
+        (every[::-1].copy(), p.n_minor),
+        (every - p.n_minor, p.n_minor + 3),
+        (every // 2, p.n_minor),
+    ):
+        found = call(indexing.place_minor, p.indices, p.n_minor, columns, n)
+        assert_same(found, [columns[c] % n for c in p.indices], "int32")
+
+
+@every_pattern
+def test_find(p):
+    p = p.canonical()
+    places = {(r, c): k for r, c, k in p.entries}
+    pairs = [(r, c) for r in range(p.n_major) for c in range(p.n_minor)][:500]
+    shuffled = [pairs[k] for k in np.random.default_rng(0).permutation(len(pairs))]
+    for chosen in (pairs, pairs[::-1], shuffled, sorted(pairs, key=lambda at: at[1]), [*pairs, *pairs], []):
+        majors, minors = np.array(chosen, "int64").reshape(-1, 2).T.copy()
+        found = call(indexing.find, *p.arrays, p.n_minor, majors, minors)
+        assert_same(found, [places.get(at, -1) for at in chosen], "int32")
+        from_the_end = call(indexing.find, *p.arrays, p.n_minor, majors - p.n_major, minors - p.n_minor)
+        assert_same(from_the_end, found, "int32")
+
+
+@kinds
+def test_kinds_of_the_minor_axis(index, kind, rows_dtype):
+    p, like = RICH.as_kind(index, kind), np.zeros(0, index)
+    columns = laid_out(np.array([4, 0, 2, 0], rows_dtype), kind)
+    check_minor(call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns), p, columns.tolist())
+    check_minor(call(indexing.slice_minor, *p.arrays, 5, 3, -2), p, range(5, -1, -2))
+    *found, _ = call(indexing.slice_pattern, *p.arrays, 3, 2, -3)
+    assert_pattern(found, pattern([p.rows[3], p.rows[0]], p.n_minor, index))
+    every = laid_out(np.arange(p.n_minor).astype(rows_dtype), kind)
+    assert_same(call(indexing.place_minor, p.indices, p.n_minor, every, 9), p.indices, index)
+    *found, order = call(indexing.scatter_pattern, columns, columns, 4, 5, 7, like)
+    assert_pattern(found, pattern([[0, 0], [], [2], [], [4]], 7, index))
+    assert_same(order, [1, 3, 2, 0], index)
+    assert_same(call(indexing.find, *found, 7, columns[::2], columns[::2]), [3, 2], index)
+
+
+def test_scatter_pattern_keeps_equal_positions_in_order():
+    for shape in ((4, 5), (1, 3), (7, 1)):
+        rng = np.random.default_rng(0)
+        majors, minors = (rng.integers(-n, n, 30) for n in shape)
+        *found, order = call(indexing.scatter_pattern, majors, minors, 30, *shape, np.zeros(0, "int32"))
+        by_row = [[k for k in range(30) if majors[k] % shape[0] == r] for r in range(shape[0])]
+        assert_pattern(found, pattern([[minors[k] % shape[1] for k in row] for row in by_row], shape[1]))
+        assert_same(order, [k for row in by_row for k in row], "int32")
+
+
+@pytest.mark.parametrize("at", [7, -8, -(2**63), 2**63 - 1])
+def test_an_index_outside_the_minor_axis_is_refused(at):
+    p, inside, like = RICH.canonical(), np.zeros(7, "int64"), np.zeros(0, "int32")
+    index = inside.copy()
+    index[3] = at
+    for refused in (
+        lambda: indexing.take_minor_pattern(*p.arrays, 7, index),
+        lambda: indexing.place_minor(p.indices, 7, index, 7),
+        lambda: indexing.find(*p.arrays, 7, inside, index),
+        lambda: indexing.find(*p.arrays, 7, index, inside),
+        lambda: indexing.scatter_pattern(inside, index, 7, 7, 7, like),
+        lambda: indexing.scatter_pattern(index, inside, 7, 7, 7, like),
+    ):
+        with pytest.raises(IndexError, match="outside"):
+            refused()
+
+
+def test_lengths_that_differ_are_refused():
+    p, like = RICH.canonical(), np.zeros(0, "int32")
+    three, two = np.zeros(3, "int64"), np.zeros(2, "int64")
+    with pytest.raises(IndexError, match="numbers of row"):
+        indexing.find(*p.arrays, 7, three, two)
+    with pytest.raises(ValueError, match="number of columns"):
+        indexing.place_minor(p.indices, 7, three, 7)
+    for sizes in ((three, two, 3), (three, three, 2), (two, three, 3)):
+        with pytest.raises(ValueError, match="numbers of values"):
+            indexing.scatter_pattern(*sizes, 5, 7, like)
+
+
+def test_more_entries_than_indices_count_are_refused():
+    p, like = pattern([range(64), range(63)], 64, "int8"), np.zeros(0, "int8")
+    for columns in (np.repeat([0, 1], 40), np.zeros(128, "int64"), np.full(200, 63)):
+        with pytest.raises(ValueError, match="index_dtype"):
+            indexing.take_minor_pattern(*p.arrays, 64, columns)
+    for size in (128, 256):
+        zeros = np.zeros(size, "int64")
+        with pytest.raises(ValueError, match="int32 indices"):
+            indexing.scatter_pattern(zeros, zeros, size, 3, 3, like)

@@ -51,6 +51,8 @@ def symbolic(case, formats):
 def values(case, formats, variant, **changes):
     """Values for the operands of a case."""
     (m, n, k), ugly = VARIANTS[variant]
+    if not m and any(operand.dtype == "int64" for operand in case.operands):
+        k = 0  # no row to choose
     ugly = {"density": 0.4, **ugly, **changes}
     rng = np.random.default_rng(zlib.crc32(f"{case.name} {variant}".encode()))
     formats = iter(formats)
@@ -65,12 +67,10 @@ def values(case, formats, variant, **changes):
             else:
                 value = random_sparse(format, shape, gap=(case.low, case.high), rng=rng, **ugly)
         elif operand.dtype == "int64":
-            value = rng.integers(0, max(m, 1), shape) if m else np.zeros((0,), "int64")
+            value = rng.integers(0, max(m, 1), shape)
         else:
             value = rng.uniform(case.low, case.high, shape)
         made.append(value)
-    if not m and any(o.dtype == "int64" for o in case.operands):
-        made = [np.zeros((0, n)) if o.sizes == "kn" else v for o, v in zip(case.operands, made, strict=True)]
     return made
 
 

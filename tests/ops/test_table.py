@@ -57,7 +57,9 @@ def test_forward_and_pullback(case, format, mode):
     fast = pytensor.function(arguments, outputs, mode=mode, on_unused_input="ignore")
     slow = pytensor.function(arguments, outputs, mode=reference_mode, on_unused_input="ignore")
 
-    for variant in VARIANTS:
+    for variant, (sizes, _) in VARIANTS.items():
+        if case.nonempty and 0 in sizes:
+            continue
         operands = values(case, formats, variant)
         before = [v.copy() for v in operands]
         answer = expected(case, operands)

@@ -8,6 +8,7 @@ from symsparse.lowering import (
     conversion,
     csm,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,
@@ -19,5 +20,6 @@ from symsparse.lowering import (
     scaling,
     selection,
     stacking,
+    updating,
 )
 from symsparse.lowering.base import lowering_db

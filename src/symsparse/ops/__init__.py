@@ -8,6 +8,7 @@ from symsparse.ops import (
     csm,
     derivatives,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,
@@ -19,15 +20,17 @@ from symsparse.ops import (
     scaling,
     selection,
     stacking,
+    subscripts,
+    updating,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
 from symsparse.ops.construction import *
 from symsparse.ops.conversion import *
 from symsparse.ops.csm import *
-from symsparse.ops.csm import with_values
 from symsparse.ops.derivatives import *
 from symsparse.ops.elementwise import *
+from symsparse.ops.entries import *
 from symsparse.ops.indexing import *
 from symsparse.ops.kronecker import *
 from symsparse.ops.layout import *
@@ -40,6 +43,8 @@ from symsparse.ops.sampling import *
 from symsparse.ops.scaling import *
 from symsparse.ops.selection import *
 from symsparse.ops.stacking import *
+from symsparse.ops.subscripts import *
+from symsparse.ops.updating import *
 
 _FAMILIES = (
     arithmetic,
@@ -49,6 +54,7 @@ _FAMILIES = (
     csm,
     derivatives,
     elementwise,
+    entries,
     indexing,
     kronecker,
     layout,
@@ -60,6 +66,8 @@ _FAMILIES = (
     scaling,
     selection,
     stacking,
+    subscripts,
+    updating,
 )
-_INTERNAL = {"getitem", "normalized_axis", "sum_dtype", "with_values"}
+_INTERNAL = {"getitem", "normalized_axis", "sum_dtype"}
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

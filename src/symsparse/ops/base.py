@@ -18,6 +18,8 @@ from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
+from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.basic import Nonzero
 
 from symsparse.constructors import as_sparse_or_tensor_variable
 from symsparse.types import (
@@ -116,6 +118,23 @@ def require_equal(op, what, a, b):
         raise ValueError(f"{op}: {what} differ: {a} and {b}.")
 
 
+class Check(CheckAndRaise):
+    """``Check(exception, message)(v, *conditions)`` is v, or an error at run time, and passes tangents on."""
+
+    def pushforward(self, inputs, outputs, tangents):
+        return [tangents[0]]
+
+
+class Holds(Nonzero):
+    """``Holds()(mask)`` is the vector of the positions at which a mask holds. Integers have no derivative."""
+
+    def pullback(self, inputs, outputs, cotangents):
+        return [inputs[0].zeros_like(dtype="float64")]
+
+    def pushforward(self, inputs, outputs, tangents):
+        return [disconnected_type()]
+
+
 # -- values, for the reference implementations ------------------------------------------------------------------
 
 
@@ -198,11 +217,11 @@ def negative(v):
 def real_part(g):
     """The real part of a complex cotangent of a real variable."""
     if is_sparse(g):
-        from symsparse.ops.csm import with_values
+        from symsparse.ops.csm import replaced_values
         from symsparse.ops.layout import sum_duplicates
 
         g = sum_duplicates(g)
-        return with_values(g, pt.real(g.values))
+        return replaced_values(g, pt.real(g.values))
     return pt.real(g)
 
 

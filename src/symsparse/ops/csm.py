@@ -9,9 +9,11 @@ from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
+    Check,
     SparseOp,
     apply,
     canonical,
+    dense_operand,
     error,
     is_disconnected,
     is_sparse,
@@ -187,7 +189,7 @@ class CSMProperties(Op):
 
     def pullback(self, inputs, outputs, cotangents):
         g = cotangents[0]
-        return [disconnected_type() if is_disconnected(g) else with_values(inputs[0], g)]
+        return [disconnected_type() if is_disconnected(g) else replaced_values(inputs[0], g)]
 
     def pushforward(self, inputs, outputs, tangents):
         (t,) = tangents
@@ -291,10 +293,49 @@ def csm_shape(csm):
 
 
 def with_values(x, values):
-    """The pattern of `x`, as it is stored, with other values (internal: the lengths must agree).
+    """The pattern of a sparse matrix with other values; ``x.with_values(values)``.
 
-    Its gradient is structured, that of the values: ``with_values(x, f(x.values))`` is no identity on matrices.
+    Parameters
+    ----------
+    x : sparse matrix (m, n)
+        Its values are not read.
+    values : dense vector (nnz,)
+        One for each stored entry, in the order of ``x.values``; an error at run time if there are more or fewer.
+
+    Returns
+    -------
+    sparse matrix (m, n)
+        Format and pattern of `x`, as it is stored: unsorted if `x` is, explicit zeros and duplicates too. dtype of
+        `values`.
+
+    Notes
+    -----
+    Gradient: wrt `values`, the cotangent at each entry; `x` itself has none, only what `values` is made of:
+    ``x.with_values(f(x.values))`` has a structured one. O(1).
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> import symsparse as ss
+    >>> x = ss.constant(sp.csr_array([[0.0, 5.0], [7.0, 0.0]]))
+    >>> x.with_values([1, 2]).eval().toarray()
+    array([[0, 1],
+           [2, 0]])
     """
+    x, values = sparse_operand("with_values", x), dense_operand("with_values", values, (1,))
+    _, indices, indptr, _ = csm_properties(x)
+    size, nnz = values.type.shape[0], indices.type.shape[0]
+    if None not in (size, nnz) and size != nnz:
+        raise error("with_values", [x, values], f"the pattern has {nnz} entries", kind=ValueError)
+    # The check hangs on the pattern: what is differentiable stays free of it.
+    fits = Check(ValueError, "with_values: the number of values is not that of the stored entries")
+    same = pt.eq(values.shape[0], indices.shape[0])
+    made = replaced_values(x, values)
+    return made.owner.op(values, fits(indices, same), fits(indptr, same), made.owner.inputs[3])
+
+
+def replaced_values(x, values):
+    """`with_values` without its check, for values that are surely as many as the stored entries."""
     _, indices, indptr, shape = csm_properties(x)
     if not isinstance(shape, Constant) and None not in x.type.shape:
         shape = pt.constant(np.array(x.type.shape, dtype="int64"))

@@ -6,7 +6,7 @@ from pytensor import config
 
 from symsparse.constructors import as_sparse_or_tensor_variable
 from symsparse.ops.base import error, is_disconnected, is_sparse, sampled
-from symsparse.ops.csm import CSM, csm_properties, with_values
+from symsparse.ops.csm import CSM, csm_properties, replaced_values
 from symsparse.ops.layout import sum_duplicates
 from symsparse.types import complex_dtypes, continuous_dtypes
 
@@ -115,7 +115,7 @@ def _backward_twice(outputs, inputs, tangents, disconnected_outputs, return_disc
         dtype = out.dtype if out.dtype in continuous_dtypes else config.floatX
         if is_sparse(out):
             seeds.append(pt.zeros_like(sum_duplicates(out).values, dtype=dtype))
-            cotangents.append(with_values(sum_duplicates(out), seeds[-1]))
+            cotangents.append(replaced_values(sum_duplicates(out), seeds[-1]))
         else:
             seeds.append(pt.zeros_like(out, dtype=dtype))
             cotangents.append(seeds[-1])
@@ -131,7 +131,7 @@ def _backward_twice(outputs, inputs, tangents, disconnected_outputs, return_disc
         return_disconnected=return_disconnected,
     )
     return [
-        with_values(sum_duplicates(out), t) if is_sparse(out) and not is_disconnected(t) else t
+        replaced_values(sum_duplicates(out), t) if is_sparse(out) and not is_disconnected(t) else t
         for out, t in zip(outputs, moved, strict=True)
     ]
 

@@ -18,7 +18,7 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.ops.csm import sp_zeros_like, with_values
+from symsparse.ops.csm import replaced_values, sp_zeros_like
 from symsparse.types import all_dtypes, complex_dtypes, compressed, continuous_dtypes
 
 # f(a + b) = f(a) + f(b): these need no canonical form.
@@ -93,7 +93,7 @@ class StructuredElemwise(SparseOp):
         values = canonical_values(x)
         operands = [values, *(p[None] for p in parameters)]
         found = self._dense_pullback(inputs, operands, g.values)
-        return [with_values(g, found[0]), *(gp.sum() for gp in found[1:])]
+        return [replaced_values(g, found[0]), *(gp.sum() for gp in found[1:])]
 
     def _dense_pullback(self, inputs, operands, g):
         elemwise = Elemwise(self.scalar_op)
@@ -116,7 +116,7 @@ class StructuredElemwise(SparseOp):
             for i, (slope, t) in enumerate(zip(slopes, tangents, strict=True))
             if t is not None
         ]
-        return with_values(sampled(x, x), sum(terms[1:], start=terms[0]).astype(output.dtype))
+        return replaced_values(sampled(x, x), sum(terms[1:], start=terms[0]).astype(output.dtype))
 
     def __str__(self):
         return f"Structured{{{self.scalar_op}}}"

@@ -17,7 +17,7 @@ from pytensor.scan.op import Scan
 
 from symsparse.ops.base import error, is_disconnected, is_sparse, sampled
 from symsparse.ops.conversion import csc_from_dense, csr_from_dense
-from symsparse.ops.csm import CSM, CSMProperties, sampled_values, shape_vector, with_values
+from symsparse.ops.csm import CSM, CSMProperties, replaced_values, sampled_values, shape_vector
 from symsparse.ops.derivatives import pushforward
 from symsparse.ops.layout import sum_duplicates
 from symsparse.types import continuous_dtypes
@@ -68,7 +68,7 @@ def _grad_clip_pullback(original, self, inputs, outputs, cotangents):
     if not is_sparse(g):
         return original(self, inputs, outputs, cotangents)
     g = sampled(g, x)
-    return [with_values(g, pt.clip(g.values, self.clip_lower_bound, self.clip_upper_bound))]
+    return [replaced_values(g, pt.clip(g.values, self.clip_lower_bound, self.clip_upper_bound))]
 
 
 # -- loops ------------------------------------------------------------------------------------------------------
@@ -160,8 +160,8 @@ def _matrix_of(x, g):
 
     A position that is stored twice has it twice: it counts once.
     """
-    total, count = (sum_duplicates(with_values(x, v)) for v in (g, pt.ones_like(g)))
-    return with_values(total, total.values / count.values)
+    total, count = (sum_duplicates(replaced_values(x, v)) for v in (g, pt.ones_like(g)))
+    return replaced_values(total, total.values / count.values)
 
 
 def _scan_pushforward(original, self, inputs, outputs, tangents):

@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import SparseOp, apply, error, sampled, sparse_operand
-from symsparse.ops.csm import with_values
+from symsparse.ops.csm import replaced_values
 from symsparse.types import complex_dtypes, continuous_dtypes, discrete_dtypes, uint_dtypes
 
 
@@ -180,7 +180,7 @@ class _SpExtreme(SparseOp):
         """The sparse `entries`, which have x's canonical pattern, where x is equal to its extreme; zero elsewhere."""
         extreme = sampled(spread(output, x, self.axis), x)
         reached = pt.eq(sampled(x, x).values, extreme.values)
-        return with_values(entries, pt.switch(reached, entries.values, 0))
+        return replaced_values(entries, pt.switch(reached, entries.values, 0))
 
     # The derivative of the extreme wrt an entry that reaches it is taken to be 1, also where several do, as PyTensor's
     # `max` has it. An extreme that is an entry which is not stored has no stored entry to send its cotangent to.
@@ -337,7 +337,7 @@ def norm(x, ord=None, axis=None):
 def _squared_size(x):
     x = sampled(x, x)
     v = x.values
-    return with_values(x, pt.real(v) ** 2 + pt.imag(v) ** 2 if x.dtype in complex_dtypes else v**2)
+    return replaced_values(x, pt.real(v) ** 2 + pt.imag(v) ** 2 if x.dtype in complex_dtypes else v**2)
 
 
 def _square_root(s):

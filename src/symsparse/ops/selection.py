@@ -26,7 +26,7 @@ from symsparse.ops.base import (
 )
 from symsparse.ops.broadcasting import broadcast_shape
 from symsparse.ops.conversion import construct_sparse_from_list
-from symsparse.ops.csm import with_values
+from symsparse.ops.csm import replaced_values
 from symsparse.ops.elementwise import StructuredElemwise
 from symsparse.ops.indexing import get_item_list
 from symsparse.types import complex_dtypes, compressed, integer_dtypes, uint_dtypes
@@ -82,7 +82,7 @@ class _ExtremeSS(_SparseSparse):
 
 def _masked(mask, x):
     """The canonical sparse `x` where the vector `mask` is true; elsewhere zeros are stored."""
-    return with_values(x, pt.switch(mask, x.values, np.zeros((), x.dtype)))
+    return replaced_values(x, pt.switch(mask, x.values, np.zeros((), x.dtype)))
 
 
 class MaximumSS(_ExtremeSS):
@@ -229,7 +229,7 @@ def where(condition, x, y=0):
             "Write pytensor.tensor.where(condition, x.toarray(), y), or sample(y, x) for its values at x's entries.",
         )
     x = sampled(x, x)
-    return with_values(x, pt.switch(_holds(condition, x), x.values, y))
+    return replaced_values(x, pt.switch(_holds(condition, x), x.values, y))
 
 
 def _holds(condition, x):

@@ -13,5 +13,6 @@ from tests.ops.table import (
     reduction,
     selection,
     stacking,
+    updating,
 )
 from tests.ops.table.base import CASES, Matrix

@@ -49,6 +49,7 @@ class Case:
     tolerance: dict = field(default_factory=dict)
     integer: bool = False  # the result is an integer whatever the operands
     refuses: tuple = ()  # variants that are a ValueError at run time
+    nonempty: bool = False  # needs at least one row and one column
 
 
 CASES: list[Case] = []
