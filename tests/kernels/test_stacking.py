@@ -95,32 +95,3 @@ def test_indptrs_of_other_lengths_are_refused():
             stacking.interleave_pattern(
                 *joined(blocks), sizes(*(p.n_major for p in blocks)), sizes(*(p.n_minor for p in blocks))
             )
-
-
-def check_block(p, major, minor, n_major, n_minor):
-    rows, source = [], []
-    for r in range(major, major + n_major):
-        inside = [k for k in range(p.indptr[r], p.indptr[r + 1]) if 0 <= p.indices[k] - minor < n_minor]
-        rows.append([int(p.indices[k]) - minor for k in inside])
-        source += inside
-    *found, places = call(stacking.block_pattern, *p.arrays, major, minor, n_major, n_minor)
-    assert_pattern(found, pattern(rows, n_minor, p.indices.dtype))
-    assert_same(places, source, p.indices.dtype)
-
-
-@every_pattern
-def test_block(p):
-    n, m = p.shape
-    for place in ((0, 0, n, m), (n // 2, m // 3, n - n // 2, m // 2), (n, m, 0, 0), (0, m // 2, n, 0)):
-        check_block(p, *place)
-
-
-@index_kinds
-def test_block_kinds(index, kind):
-    check_block(RICH.as_kind(index, kind), 1, 2, 3, 4)
-
-
-@pytest.mark.parametrize("place", [(-1, 0, 2, 2), (0, -1, 2, 2), (4, 0, 2, 2), (0, 0, -1, 2), (0, 0, 1, -1)])
-def test_a_block_outside_is_refused(place):
-    with pytest.raises(ValueError, match="inside"):
-        stacking.block_pattern(*RICH.arrays, *place)

@@ -82,26 +82,3 @@ def interleave_pattern(indices, indptrs, n_majors, n_minors):
             shift += n_minors[b]
         indptr[r + 1] = at
     return new_indices, indptr, source
-
-
-@kernel
-def block_pattern(indices, indptr, major, minor, n_major, n_minor):
-    """Pattern of the n_major x n_minor block that starts at (major, minor), and where its entries come from."""
-    if major < 0 or minor < 0 or n_major < 0 or n_minor < 0 or major + n_major > len(indptr) - 1:
-        raise ValueError("block: it is not inside the sparse matrix")
-    new_indptr = np.zeros(n_major + 1, dtype=indptr.dtype)
-    nnz = 0
-    for r in range(n_major):
-        for k in range(indptr[major + r], indptr[major + r + 1]):
-            if minor <= indices[k] < minor + n_minor:
-                nnz += 1
-        new_indptr[r + 1] = nnz
-    new_indices = np.empty(nnz, dtype=indices.dtype)
-    source = np.empty(nnz, dtype=indices.dtype)
-    at = 0
-    for k in range(indptr[major], indptr[major + n_major]):
-        if minor <= indices[k] < minor + n_minor:
-            new_indices[at] = indices[k] - minor
-            source[at] = k
-            at += 1
-    return new_indices, new_indptr, source

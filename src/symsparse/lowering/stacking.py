@@ -3,10 +3,10 @@
 import numpy as np
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, check, guard, known, lowers, surely_equal, vector
+from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
 from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
-from symsparse.ops.stacking import Block, BlockDiag, HStack, VStack
+from symsparse.ops.stacking import BlockDiag, HStack, VStack
 
 
 class ConcatenatePattern(KernelOp):
@@ -33,17 +33,6 @@ class InterleavePattern(KernelOp):
 
     def infer_shape(self, node, shapes):
         return [shapes[0], (shapes[1][0] // shapes[2][0],), shapes[0]]
-
-
-class BlockPattern(KernelOp):
-    """(indices, indptr, place and sizes by major and minor) -> pattern of the block, and the source of its entries."""
-
-    kernel = "stacking.block_pattern"
-    canonical = "as input"
-
-    def outputs(self, indices, indptr, major, minor, n_major, n_minor):
-        n = known(n_major)
-        return [vector(indices), vector(indptr, None if n is None else n + 1), vector(indices)]
 
 
 def total(sizes):
@@ -101,12 +90,3 @@ def lower_block_diag(node, *blocks):
     indices, indptr = ConcatenatePattern()(*all_of.pattern, n_majors, n_minors, np.True_)
     shape = shape_vector(*(total([p.sizes[axis] for p in blocks]) for axis in (0, 1)))
     return Parts(node.op.format, all_of.values, indices, indptr, shape)
-
-
-@lowers(Block)
-def lower_block(node, x, row, column, n, m):
-    major, minor, n_major, n_minor = (row, column, n, m) if x.format == "csr" else (column, row, m, n)
-    inside = check("block: it is not inside the sparse matrix")
-    minor = inside(minor, pt.le(minor + n_minor, x.n_minor))
-    indices, indptr, source = BlockPattern()(*x.pattern, major, minor, n_major, n_minor)
-    return Parts(x.format, x.values[source], indices, indptr, shape_vector(n, m))

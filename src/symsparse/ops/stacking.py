@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytensor
-import pytensor.tensor as pt
 import scipy.sparse as sp
-from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.basic import Variable
 from pytensor.scalar import upcast
 
 from symsparse.ops.base import (
@@ -14,8 +13,6 @@ from symsparse.ops.base import (
     error,
     is_sparse,
     operand,
-    sampled,
-    sparse_operand,
     typed,
     wider_index,
     zero_cotangent,
@@ -44,49 +41,6 @@ def index_dtype_for(blocks, shape):
     """The index dtype of a result of this static shape: wide if a block is, or if a known size needs it."""
     large = any(n is not None and n > MAX_INT32 for n in shape)
     return "int64" if large else wider_index(*blocks)
-
-
-# -- blocks of a matrix -----------------------------------------------------------------------------------------
-
-
-class Block(SparseOp):
-    """The n x m block of x that starts at (row, column), as it is stored. Gradient: g at its place, zero elsewhere."""
-
-    __props__ = ()
-    multilinear = True
-
-    def make_node(self, x, row, column, n, m):
-        x = sparse_operand("block", x)
-        place = [pt.as_tensor(v, dtype="int64") for v in (row, column, n, m)]
-        shape = tuple(int(v.data) if isinstance(v, Constant) else None for v in place[2:])
-        return apply(self, [x, *place], x.type.clone(shape=shape))
-
-    def perform(self, node, inputs, outputs):
-        x, row, column, n, m = inputs
-        if min(row, column, n, m) < 0 or row + n > x.shape[0] or column + m > x.shape[1]:
-            raise ValueError(
-                f"block: ({row}:{row + n}, {column}:{column + m}) is not inside a {x.shape} matrix."
-            )
-        outputs[0][0] = typed(node, x[row : row + n, column : column + m])
-
-    def infer_shape(self, node, shapes):
-        return [tuple(node.inputs[3:])]
-
-    def cotangents(self, inputs, output, g):
-        # <g, x[place]> = <g at its place, x>. What is left of it, above, right and below are blocks without entries.
-        x, row, column, n, m = inputs
-        if not is_sparse(g):
-            g = sampled(g, output)
-        empty = [
-            no_entries(x.format, g.dtype, g.type.index_dtype, *sizes)
-            for sizes in ((row, column), (x.shape[0] - row - n, x.shape[1] - column - m))
-        ]
-        return [BlockDiag(x.format)(empty[0], g, empty[1])]
-
-
-def block(g, row, column, n, m):
-    """The n x m block at (row, column) of a matrix, dense or sparse."""
-    return Block()(g, row, column, n, m) if is_sparse(g) else g[row : row + n, column : column + m]
 
 
 # -- stacks -----------------------------------------------------------------------------------------------------
@@ -132,7 +86,7 @@ class _Stack(SparseOp):
         raise NotImplementedError
 
     def places(self, blocks):
-        """(row, column) at which each block starts."""
+        """The rows and columns of each block, as slices."""
         raise NotImplementedError
 
     def require_fit(self, node, blocks, axes):
@@ -148,8 +102,8 @@ class _Stack(SparseOp):
 
     def cotangents(self, inputs, output, g):
         found = []
-        for x, (row, column) in zip(inputs, self.places(inputs), strict=True):
-            gx = block(g, row, column, size(x, 0), size(x, 1))
+        for x, place in zip(inputs, self.places(inputs), strict=True):
+            gx = g[place]
             found.append(asformat(gx, x.format) if is_sparse(gx) else gx)
         return found
 
@@ -203,8 +157,9 @@ class HStack(_Stack):
     def places(self, blocks):
         start = 0
         for x in blocks:
-            yield (0, start) if self.axis else (start, 0)
-            start = start + size(x, self.axis)
+            stop = start + size(x, self.axis)
+            yield (slice(None), slice(start, stop)) if self.axis else (slice(start, stop), slice(None))
+            start = stop
 
     def cotangents(self, inputs, output, g):
         # In this format each block is a contiguous piece of a sparse g; in the other all of g is read for each.
@@ -247,8 +202,9 @@ class BlockDiag(_Stack):
     def places(self, blocks):
         row = column = 0
         for x in blocks:
-            yield row, column
-            row, column = row + size(x, 0), column + size(x, 1)
+            below, beside = row + size(x, 0), column + size(x, 1)
+            yield slice(row, below), slice(column, beside)
+            row, column = below, beside
 
 
 def _listed(op, blocks):

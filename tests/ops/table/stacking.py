@@ -3,7 +3,6 @@
 import numpy as np
 
 import symsparse as ss
-from symsparse.ops.stacking import block
 from tests.ops.table.base import D, S, case
 
 
@@ -53,10 +52,4 @@ case(
         np.block([[x.dense, np.zeros((len(x.dense), d.shape[1]))], [y.dense, d]]), x.dense
     ),
     regular=(0, 1),
-)
-case(
-    "block",
-    lambda x: block(x, x.shape[0] // 2, x.shape[1] // 3, x.shape[0] - x.shape[0] // 2, x.shape[1] // 2),
-    [S()],
-    lambda x: x.dense[len(x.dense) // 2 :, x.dense.shape[1] // 3 :][:, : x.dense.shape[1] // 2],
 )
