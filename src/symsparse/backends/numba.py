@@ -33,6 +33,7 @@ from pytensor.tensor.shape import Shape_i
 from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
 from symsparse.lowering.base import HasCanonicalFormat, KernelOp
+from symsparse.lowering.random import RandomKernel
 from symsparse.ops.csm import CSM, CSMProperties
 from symsparse.types import SparseTensorType, compressed
 
@@ -224,6 +225,24 @@ def _funcify_kernel_op(op, node, **kwargs):
     )
     ranks = [x.type.ndim for x in (*node.inputs, *node.outputs)]
     return numba_njit(function), _key(op.kernel_name(node), ranks)
+
+
+@register_funcify_default_op_cache_key(RandomKernel)
+def _funcify_random_kernel(op, node, **kwargs):
+    kernel = op.kernel_for(node)
+    names = [f"x{i}" for i in range(1, len(node.inputs))]
+    values = [
+        f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs[1:], strict=True)
+    ]
+    drawn = [f"y{i}" for i in range(1, len(node.outputs))]
+    source = f"""def run(rng, {", ".join(names)}):
+    rng = {"rng" if op.inplace else "numba_deepcopy(rng)"}
+    {", ".join(drawn)} = kernel(rng, {", ".join(values)})
+    return rng, {", ".join(drawn)}
+"""
+    function = compile_numba_function_src(source, "run", {"kernel": kernel, "numba_deepcopy": numba_deepcopy})
+    ranks = [x.type.ndim for x in node.inputs[1:]]
+    return numba_njit(function), _key(op.kernel_name(node), op.inplace, ranks)
 
 
 @register_funcify_default_op_cache_key(CSMProperties)
