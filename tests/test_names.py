@@ -15,6 +15,7 @@ SamplingDot SparseConstant SparseFromDense SparseSharedVariable SparseTensorType
 SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC StructuredDotGradCSR Transpose TrueDot
 Usmm EqualSS EqualSD NotEqualSS NotEqualSD LessThanSS LessThanSD GreaterThanSS GreaterThanSD LessEqualSS
 LessEqualSD GreaterEqualSS GreaterEqualSD VStack BlockDiag
+Poisson Binomial Multinomial
 """.split()
 FUNCTIONS = """
 as_sparse as_sparse_variable as_sparse_or_tensor_variable constant matrix csr_matrix csc_matrix csr_array
@@ -26,12 +27,13 @@ structured_add sin arcsin tan arctan sinh arcsinh tanh arctanh rad2deg deg2rad r
 log1p expm1 square sqrt conj conjugate structured_monoid structured_dot_grad dot structured_dot true_dot
 sampling_dot sp_sum ensure_sorted_indices remove0 clean
 maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad hstack vstack block_diag block_array kron
-eye diags tril triu pushforward
+eye diags tril triu pushforward poisson multinomial
 """.split()
 OBJECTS = """
 CSR CSC csm_grad usmm structured_add_s_v mul_s_v add_s_s_data sdg_csc sdg_csr csr_dmatrix csr_fmatrix
 csc_dmatrix csc_fmatrix equal_s_s equal_s_d not_equal_s_s not_equal_s_d less_than_s_s less_than_s_d
 greater_than_s_s greater_than_s_d less_equal_s_s less_equal_s_d greater_equal_s_s greater_equal_s_d
+csr_fbinomial csr_dbinomial csc_fbinomial csc_dbinomial
 all_dtypes float_dtypes int_dtypes uint_dtypes integer_dtypes discrete_dtypes continuous_dtypes
 complex_dtypes sparse_formats
 """.split()

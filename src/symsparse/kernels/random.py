@@ -70,7 +70,7 @@ def _poisson(rng, mean):
     """
     arrivals = 0
     while mean > _FEW:
-        m = np.int64(0.875 * mean)
+        m = int(0.875 * mean)
         time = rng.standard_gamma(m)
         if time > mean:
             return arrivals + _binomial(rng, m - 1, mean / time)
@@ -111,7 +111,7 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
         raise ValueError("binomial: n is negative, or p is not a probability")
     if n > largest:
         raise ValueError("binomial: n does not fit the dtype of the matrix; choose a wider one")
-    limit = min(np.int64(np.iinfo(index_like.dtype).max), 2**53)  # columns are counted in float64
+    limit = int(min(np.iinfo(index_like.dtype).max, 2**53))  # columns are counted in float64
     if n_major < 0 or n_minor < 0:
         raise ValueError("binomial: the shape is negative")
     too_many = "binomial: the matrix is too large for its indices; use index_dtype='int64'"
@@ -121,7 +121,7 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
     expected = -np.expm1(-rate) * n_major * n_minor
     if expected > limit + 10.0 * np.sqrt(expected):  # found out now rather than after gigabytes of draws
         raise ValueError(too_many)
-    capacity = np.int64(min(expected + 2.0 * np.sqrt(expected) + 1.0, float(limit)))
+    capacity = int(min(expected + 2.0 * np.sqrt(expected) + 1.0, float(limit)))
     indices = np.empty(capacity, dtype=index_like.dtype)
     indptr = np.empty(n_major + 1, dtype=index_like.dtype)
     indptr[0] = 0

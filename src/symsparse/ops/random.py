@@ -44,7 +44,7 @@ class RandomOp(SparseOp, RNGConsumerOp):
     """
 
     default_output = 1
-    differentiable = (1,)  # the parameters that a gradient would be about, if there were one
+    differentiable: tuple[int, ...] = (1,)  # the parameters that a gradient would be about, if there were one
     __props__: tuple[str, ...] = ()
 
     def __call__(self, *parameters, rng=None, return_next_rng=False, name=None):
@@ -96,8 +96,7 @@ class RandomOp(SparseOp, RNGConsumerOp):
         return result
 
     def pushforward(self, inputs, outputs, tangents):
-        if any(not is_disconnected(tangents[i]) for i in self.differentiable):
-            raise error(self, inputs[1:], "random draws have no derivative")
+        # As PyTensor's random variables: zero tangents arrive here too, so that an error would hit other derivatives.
         return [disconnected_type(), disconnected_type()]
 
 
@@ -196,10 +195,14 @@ def poisson(x, *, rng=None, return_next_rng=False):
     >>> import scipy.sparse as sp
     >>> import symsparse as ss
     >>> rng = pt.random.shared_rng(seed=1)
-    >>> next_rng, draws = ss.poisson(sp.csr_array([[0, 5.0], [1e6, 0]]), rng=rng, return_next_rng=True)
+    >>> means = sp.csr_array([[0, 1e6], [2e6, 0]])
+    >>> next_rng, draws = ss.poisson(means, rng=rng, return_next_rng=True)
     >>> f = pytensor.function([], draws, updates={rng: next_rng})
-    >>> f().toarray()
-    array([[0.0, 0.0], [0.0, 0.0]])
+    >>> first, second = f(), f()
+    >>> bool(abs(first - means).max() < 1e4)
+    True
+    >>> (first != second).nnz
+    2
     """
     return Poisson()(x, rng=rng, return_next_rng=return_next_rng)
 
@@ -256,8 +259,8 @@ class Binomial(RandomOp):
     >>> import symsparse as ss
     >>> rng = pt.random.shared_rng(seed=1)
     >>> x = ss.csr_dbinomial(1, 1e-9, (1_000_000, 1_000_000), rng=rng)
-    >>> x.eval().nnz
-    0
+    >>> 900 < x.eval().nnz < 1100
+    True
     """
 
     __props__ = ("format", "dtype", "index_dtype")
@@ -376,8 +379,8 @@ def multinomial(n, p, *, rng=None, return_next_rng=False):
     >>> import symsparse as ss
     >>> rng = pt.random.shared_rng(seed=1)
     >>> p = sp.csr_array([[0.5, 0, 0.5], [0, 1, 0]])
-    >>> ss.multinomial(10, p, rng=rng).eval().toarray()
-    array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> ss.multinomial(10, p, rng=rng).eval().sum(axis=1)
+    array([10., 10.])
     """
     return Multinomial()(n, p, rng=rng, return_next_rng=return_next_rng)
 
