@@ -169,7 +169,7 @@ def poisson(x, *, rng=None, return_next_rng=False):
         Format and dtype of `x`. Only draws that are not zero are stored: entries that `x` does not store have mean 0.
     next_rng : RNG variable
         Comes first, with `return_next_rng`. Pass it to the next draw, or use it as the update of `rng`: an `rng` that
-        is not updated gives the same draws again.
+        is not updated gives the same draws again. As in PyTensor, a draw that nothing reads advances no generator.
 
     Raises
     ------
