@@ -210,18 +210,23 @@ def _key(*facts):
     return int(hashlib.sha256(repr((fingerprint, _own_source, facts)).encode()).hexdigest()[:15], 16)
 
 
+def _arguments(inputs):
+    """Names of the parameters of a function, and the values that a kernel gets: scalars are arrays in a graph."""
+    names = [f"x{i}" for i in range(len(inputs))]
+    scalars = [getattr(x.type, "ndim", None) == 0 for x in inputs]
+    values = [f"{name}.item()" if scalar else name for name, scalar in zip(names, scalars, strict=True)]
+    return ", ".join(names), ", ".join(values)
+
+
 @register_funcify_default_op_cache_key(KernelOp)
 def _funcify_kernel_op(op, node, **kwargs):
-    names = [f"x{i}" for i in range(len(node.inputs))]
-    values = [
-        f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)
-    ]
-    call = f"kernel({', '.join(values)})"
+    names, values = _arguments(node.inputs)
+    call = f"kernel({values})"
     if node.outputs[0].type.ndim == 0:
         call = f"np.asarray({call})"
-    kernel = callable_kernel(op.kernel_name(node), len(names))
+    kernel = callable_kernel(op.kernel_name(node), len(node.inputs))
     function = compile_numba_function_src(
-        f"def run({', '.join(names)}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
+        f"def run({names}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
     )
     ranks = [x.type.ndim for x in (*node.inputs, *node.outputs)]
     return numba_njit(function), _key(op.kernel_name(node), ranks)
@@ -229,18 +234,14 @@ def _funcify_kernel_op(op, node, **kwargs):
 
 @register_funcify_default_op_cache_key(RandomKernel)
 def _funcify_random_kernel(op, node, **kwargs):
-    kernel = op.kernel_for(node)
-    names = [f"x{i}" for i in range(1, len(node.inputs))]
-    values = [
-        f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs[1:], strict=True)
-    ]
-    drawn = [f"y{i}" for i in range(1, len(node.outputs))]
-    source = f"""def run(rng, {", ".join(names)}):
-    rng = {"rng" if op.inplace else "numba_deepcopy(rng)"}
-    {", ".join(drawn)} = kernel(rng, {", ".join(values)})
-    return rng, {", ".join(drawn)}
-"""
-    function = compile_numba_function_src(source, "run", {"kernel": kernel, "numba_deepcopy": numba_deepcopy})
+    names, values = _arguments(node.inputs)
+    drawn = ", ".join(f"y{i}" for i in range(1, len(node.outputs)))
+    copy = "" if op.inplace else "x0 = copy(x0); "
+    function = compile_numba_function_src(
+        f"def run({names}):\n    {copy}{drawn} = kernel({values})\n    return x0, {drawn}\n",
+        "run",
+        {"kernel": callable_kernel(op.kernel_name(node), len(node.inputs)), "copy": numba_deepcopy},
+    )
     ranks = [x.type.ndim for x in node.inputs[1:]]
     return numba_njit(function), _key(op.kernel_name(node), op.inplace, ranks)
 

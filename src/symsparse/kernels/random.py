@@ -6,14 +6,14 @@ common ground: uniform, exponential, gamma and beta draws of the generator, alwa
 
 import numpy as np
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import kernel, loop
 
 # Above it a draw might not fit 64 bits; NumPy's limit.
 _LARGEST_MEAN = np.iinfo(np.int64).max - 10 * np.sqrt(np.float64(np.iinfo(np.int64).max))
 _FEW = 16  # expected events that are simply counted one by one
 
 
-@kernel
+@loop
 def _failures(rng, rate):
     """Failures before the next success of trials that fail with probability exp(-rate).
 
@@ -23,7 +23,7 @@ def _failures(rng, rate):
     return np.floor(rng.standard_exponential() / rate)
 
 
-@kernel
+@loop
 def _binomial(rng, n, p):
     """Binomial(n, p) draw, exact, in about 16 + log2(n) steps.
 
@@ -53,7 +53,7 @@ def _binomial(rng, n, p):
     return successes if rare else trials - successes
 
 
-@kernel
+@loop
 def _positive_binomial(rng, n, p):
     """Binomial(n, p) draw, given that it is not zero: the first success by inversion, then the trials after it."""
     rate = -np.log1p(-p)
@@ -61,7 +61,7 @@ def _positive_binomial(rng, n, p):
     return 1 + _binomial(rng, n - 1 - np.int64(min(first, n - 1.0)), p)
 
 
-@kernel
+@loop
 def _poisson(rng, mean):
     """Poisson draw, exact: arrivals up to the time `mean` in a process of rate 1.
 
