@@ -33,6 +33,7 @@ from pytensor.tensor.shape import Shape_i
 from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
 from symsparse.lowering.base import HasCanonicalFormat, KernelOp
+from symsparse.lowering.random import RandomKernel
 from symsparse.ops.csm import CSM, CSMProperties
 from symsparse.types import SparseTensorType, compressed
 
@@ -209,21 +210,40 @@ def _key(*facts):
     return int(hashlib.sha256(repr((fingerprint, _own_source, facts)).encode()).hexdigest()[:15], 16)
 
 
+def _arguments(inputs):
+    """Names of the parameters of a function, and the values that a kernel gets: scalars are arrays in a graph."""
+    names = [f"x{i}" for i in range(len(inputs))]
+    scalars = [getattr(x.type, "ndim", None) == 0 for x in inputs]
+    values = [f"{name}.item()" if scalar else name for name, scalar in zip(names, scalars, strict=True)]
+    return ", ".join(names), ", ".join(values)
+
+
 @register_funcify_default_op_cache_key(KernelOp)
 def _funcify_kernel_op(op, node, **kwargs):
-    names = [f"x{i}" for i in range(len(node.inputs))]
-    values = [
-        f"{name}.item()" if x.type.ndim == 0 else name for name, x in zip(names, node.inputs, strict=True)
-    ]
-    call = f"kernel({', '.join(values)})"
+    names, values = _arguments(node.inputs)
+    call = f"kernel({values})"
     if node.outputs[0].type.ndim == 0:
         call = f"np.asarray({call})"
-    kernel = callable_kernel(op.kernel_name(node), len(names))
+    kernel = callable_kernel(op.kernel_name(node), len(node.inputs))
     function = compile_numba_function_src(
-        f"def run({', '.join(names)}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
+        f"def run({names}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
     )
     ranks = [x.type.ndim for x in (*node.inputs, *node.outputs)]
     return numba_njit(function), _key(op.kernel_name(node), ranks)
+
+
+@register_funcify_default_op_cache_key(RandomKernel)
+def _funcify_random_kernel(op, node, **kwargs):
+    names, values = _arguments(node.inputs)
+    drawn = ", ".join(f"y{i}" for i in range(1, len(node.outputs)))
+    copy = "" if op.inplace else "x0 = copy(x0); "
+    function = compile_numba_function_src(
+        f"def run({names}):\n    {copy}{drawn} = kernel({values})\n    return x0, {drawn}\n",
+        "run",
+        {"kernel": callable_kernel(op.kernel_name(node), len(node.inputs)), "copy": numba_deepcopy},
+    )
+    ranks = [x.type.ndim for x in node.inputs[1:]]
+    return numba_njit(function), _key(op.kernel_name(node), op.inplace, ranks)
 
 
 @register_funcify_default_op_cache_key(CSMProperties)

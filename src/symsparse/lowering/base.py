@@ -357,4 +357,6 @@ def lowers(*op_types):
 
 
 def _dense(new, old):
-    return new if new.dtype == old.dtype else pt.cast(new, old.dtype)
+    # A random generator has no dtype.
+    same = not isinstance(new.type, TensorType) or new.dtype == old.dtype
+    return new if same else pt.cast(new, old.dtype)

@@ -88,6 +88,12 @@ def to_format(p: Parts, format: str) -> Parts:
     return Parts(format, p.values[order], indices, indptr, p.shape)
 
 
+def remove0(p: Parts) -> Parts:
+    """The same matrix without explicit zeros."""
+    indices, indptr, kept = NonzeroPattern()(p.values, *p.pattern)
+    return Parts(p.format, p.values[kept], indices, indptr, p.shape)
+
+
 @lowers(Transpose)
 def lower_transpose(node, x):
     return x.transposed()
@@ -113,5 +119,4 @@ def lower_sum_duplicates(node, x):
 
 @lowers(Remove0)
 def lower_remove0(node, x):
-    indices, indptr, kept = NonzeroPattern()(x.values, *x.pattern)
-    return Parts(x.format, x.values[kept], indices, indptr, x.shape)
+    return remove0(x)
