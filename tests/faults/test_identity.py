@@ -31,6 +31,8 @@ MEANINGS = {
     "columns": ("slice", "list"),
     "offsets": ((0, 1), (0, 2)),
     "k": (0, 1),
+    "exc_type": (ValueError, IndexError),
+    "msg": ("one", "other"),
     "print_op": (Print("one"), Print("other")),
 }
 FLAGS = ("structured", "sparse_grad", "inplace", "grad_preserves_dense", "trusted", "gather", "lower")
