@@ -19,6 +19,7 @@ from tests.ops.table import CASES
 from tests.ops.test_table import formats_of
 
 WHICH = {"sparse and dense": (True, False), "sparse": (True,), "dense": (False,)}
+NO_COMPLEX = ("not defined for", "a complex matrix has no", "complex numbers have no order", "without loss")
 CHECKED = [
     pytest.param(case, kinds, id=f"{case.name}-{which}")
     for case in CASES
@@ -75,7 +76,7 @@ def test_pullbacks_are_adjoint_to_the_derivative(case, kinds):
     rng = np.random.default_rng(0)
     point = complex_point(case, kinds, rng)
     inputs = typed_inputs(case, point)
-    out = refused(lambda: case.build(*inputs), "not defined for", "a complex matrix has no")
+    out = refused(lambda: case.build(*inputs), *NO_COMPLEX)
     if out is None:
         return
     node = out.owner

@@ -41,6 +41,8 @@ def test_a_dense_matrix_in_the_place_of_a_sparse_one(name):
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("name", BINARY)
 def test_functions_of_two_matrices(name, wrong):
+    if wrong == "three dimensions" and name in ("dot", "structured_dot"):
+        return  # a batch of dense operands
     x = ss.csr_matrix("x", shape=(2, 3))
     operands = [(x, WRONG[wrong])] + ([(WRONG[wrong], x)] if name != "true_div" else [])
     for pair in operands:

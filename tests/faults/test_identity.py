@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 import pytest
 import scipy.sparse as sp
 from pytensor.graph.op import Op
+from pytensor.printing import Print
 
 import symsparse as ss
 from symsparse.ops.base import SparseOp
@@ -28,8 +29,13 @@ MEANINGS = {
     "scalar_op": (ps.sin, ps.exp),
     "rows": ("slice", "list"),
     "columns": ("slice", "list"),
+    "offsets": ((0, 1), (0, 2)),
+    "k": (0, 1),
+    "exc_type": (ValueError, IndexError),
+    "msg": ("one", "other"),
+    "print_op": (Print("one"), Print("other")),
 }
-FLAGS = ("structured", "sparse_grad", "inplace", "grad_preserves_dense", "trusted", "gather")
+FLAGS = ("structured", "sparse_grad", "inplace", "grad_preserves_dense", "trusted", "gather", "lower")
 MEANINGS.update(dict.fromkeys(FLAGS, (False, True)))
 WITHOUT_MEANING = {"kmap"}  # None or an error
 

@@ -76,16 +76,17 @@ def test_bad_operands_are_refused_by_name_with_a_way_out():
             TypeError, match=rf"{name}: needs a sparse operand; got \(dense.*pytensor\.tensor\.dot"
         ):
             product(d, d)
-        with pytest.raises(TypeError, match=f"{name}: .*more than two dimensions; got .*dense, float64"):
-            product(x, pt.dtensor3())
         with pytest.raises(
             ValueError, match=rf"{name}: the inner sizes 3 and 4 differ; got \(csr, float64, shape=\(2, 3\)"
         ):
             product(x, np.ones((4, 2)))
         with pytest.raises(TypeError, match=f"{name}: .*(scalar|must be).*float64"):
             product(x, pt.dscalar())
-    with pytest.raises(TypeError, match=r"true_dot: a dense operand must be 2-D; got \(dense, float64"):
-        ss.true_dot(x, v)
+    for wrong in (v, pt.dtensor3()):
+        with pytest.raises(
+            TypeError, match=r"true_dot: .*(must be 2-D|dimensions).*\(dense, float64, shape="
+        ):
+            ss.true_dot(x, wrong)
 
 
 def test_the_kind_of_a_gradient_is_that_of_its_operand():
