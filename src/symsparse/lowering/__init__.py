@@ -21,5 +21,6 @@ from symsparse.lowering import (
     selection,
     stacking,
     updating,
+    values,
 )
 from symsparse.lowering.base import lowering_db

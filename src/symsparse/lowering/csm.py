@@ -17,10 +17,9 @@ from symsparse.lowering.base import (
     parts,
     vector,
 )
-from symsparse.lowering.layout import canonical
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import is_sparse
-from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, OnesLike, SpecifyShape
+from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, SpecifyShape
 
 
 class CheckPattern(KernelOp):
@@ -84,12 +83,6 @@ def _comes_from_one_matrix(made):
 def lower_specify_shape(node, x):
     conditions = [pt.eq(n, s) for n, s in zip(x.sizes, node.op.shape, strict=True) if s is not None]
     return guard(x, f"specify_shape: the sparse matrix does not have shape {node.op.shape}", *conditions)
-
-
-@lowers(OnesLike)
-def lower_ones_like(node, x):
-    x = canonical(x)
-    return x.with_values(pt.ones((x.indices.shape[0],), dtype=node.op.dtype))
 
 
 @lowers(CSMGrad)

@@ -22,6 +22,7 @@ from symsparse.ops import (
     stacking,
     subscripts,
     updating,
+    values,
 )
 from symsparse.ops.arithmetic import *
 from symsparse.ops.comparison import *
@@ -45,6 +46,7 @@ from symsparse.ops.selection import *
 from symsparse.ops.stacking import *
 from symsparse.ops.subscripts import *
 from symsparse.ops.updating import *
+from symsparse.ops.values import *
 
 _FAMILIES = (
     arithmetic,
@@ -68,6 +70,7 @@ _FAMILIES = (
     stacking,
     subscripts,
     updating,
+    values,
 )
 _INTERNAL = {"getitem", "normalized_axis", "sum_dtype"}
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__} - _INTERNAL)

@@ -9,11 +9,8 @@ from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import (
-    Check,
     SparseOp,
     apply,
-    canonical,
-    dense_operand,
     error,
     is_disconnected,
     is_sparse,
@@ -21,14 +18,12 @@ from symsparse.ops.base import (
     merged_shape,
     sampled,
     sparse_operand,
-    typed,
 )
 from symsparse.types import (
     SparseTensorType,
     all_dtypes,
     check_pattern,
     compressed,
-    continuous_dtypes,
     integer_dtypes,
     sparse_formats,
 )
@@ -292,48 +287,6 @@ def csm_shape(csm):
     return csm_properties(csm)[3]
 
 
-def with_values(x, values):
-    """The pattern of a sparse matrix with other values; ``x.with_values(values)``.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-        Its values are not read.
-    values : dense vector (nnz,)
-        One for each stored entry, in the order of ``x.values``; an error at run time if there are more or fewer.
-
-    Returns
-    -------
-    sparse matrix (m, n)
-        Format and pattern of `x`, as it is stored: unsorted if `x` is, explicit zeros and duplicates too. dtype of
-        `values`.
-
-    Notes
-    -----
-    Gradient: wrt `values`, the cotangent at each entry; `x` itself has none, only what `values` is made of:
-    ``x.with_values(f(x.values))`` has a structured one. O(1).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> x = ss.constant(sp.csr_array([[0.0, 5.0], [7.0, 0.0]]))
-    >>> x.with_values([1, 2]).eval().toarray()
-    array([[0, 1],
-           [2, 0]])
-    """
-    x, values = sparse_operand("with_values", x), dense_operand("with_values", values, (1,))
-    _, indices, indptr, _ = csm_properties(x)
-    size, nnz = values.type.shape[0], indices.type.shape[0]
-    if None not in (size, nnz) and size != nnz:
-        raise error("with_values", [x, values], f"the pattern has {nnz} entries", kind=ValueError)
-    # The check hangs on the pattern: what is differentiable stays free of it.
-    fits = Check(ValueError, "with_values: the number of values is not that of the stored entries")
-    same = pt.eq(values.shape[0], indices.shape[0])
-    made = replaced_values(x, values)
-    return made.owner.op(values, fits(indices, same), fits(indptr, same), made.owner.inputs[3])
-
-
 def replaced_values(x, values):
     """`with_values` without its check, for values that are surely as many as the stored entries."""
     _, indices, indptr, shape = csm_properties(x)
@@ -356,106 +309,6 @@ def _of_format(g, x):
     from symsparse.ops.layout import sum_duplicates
 
     return sum_duplicates(g) if is_sparse(g) and g.format == x.format else sampled(g, x)
-
-
-class OnesLike(SparseOp):
-    """Ones on the canonical pattern of x."""
-
-    __props__ = ("dtype",)
-
-    def __init__(self, dtype):
-        self.dtype = np.dtype(dtype).name
-
-    def make_node(self, x):
-        x = sparse_operand("sp_ones_like", x)
-        return apply(self, [x], x.type.clone(dtype=self.dtype))
-
-    def perform(self, node, inputs, outputs):
-        x = canonical(inputs[0])
-        outputs[0][0] = typed(
-            node, compressed(x.format, np.ones(x.nnz), x.indices.copy(), x.indptr.copy(), x.shape)
-        )
-
-    def infer_shape(self, node, shapes):
-        return shapes
-
-    def cotangents(self, inputs, output, g):
-        return [sp_zeros_like(inputs[0], _continuous(inputs[0].dtype))]
-
-    def tangent(self, inputs, output, tangents):
-        return sp_zeros_like(output)
-
-
-def _continuous(dtype):
-    return dtype if dtype in continuous_dtypes else "float64"
-
-
-def sp_ones_like(x, dtype=None):
-    """Ones at the stored entries of a sparse matrix.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    dtype : str, optional
-        That of `x` by default.
-
-    Returns
-    -------
-    sparse matrix (m, n)
-        Format and pattern of `x`; explicit zeros become ones, entries stored twice become one.
-
-    Notes
-    -----
-    Gradient: zero.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> ss.sp_ones_like(sp.csr_array([[0.0, 5.0]])).eval().toarray()
-    array([[0., 1.]])
-    """
-    x = sparse_operand("sp_ones_like", x)
-    return OnesLike(dtype or x.dtype)(x)
-
-
-def sp_zeros_like(x, dtype=None):
-    """No stored entry, in the shape and format of a sparse matrix.
-
-    Parameters
-    ----------
-    x : sparse matrix (m, n)
-    dtype : str, optional
-        That of `x` by default.
-
-    Returns
-    -------
-    sparse matrix (m, n)
-
-    Notes
-    -----
-    Gradient: zero (disconnected).
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> import symsparse as ss
-    >>> ss.sp_zeros_like(sp.csr_array([[0.0, 5.0]])).eval().nnz
-    0
-    """
-    x = sparse_operand("sp_zeros_like", x)
-    return no_entries(x.format, dtype or x.dtype, x.type.index_dtype, *x.shape)
-
-
-def no_entries(format, dtype, index_dtype, n, m):
-    """The n x m matrix that stores nothing."""
-    n, m = pt.as_tensor(n, dtype="int64"), pt.as_tensor(m, dtype="int64")
-    return CSM(format, trusted=True)(
-        pt.constant(np.zeros(0, dtype=dtype)),
-        pt.constant(np.zeros(0, dtype=index_dtype)),
-        pt.zeros(((n if format == "csr" else m) + 1,), dtype=index_dtype),
-        shape_vector(n, m),
-    )
 
 
 def shape_vector(n, m):
@@ -508,7 +361,4 @@ __all__ = [
     "csm_indptr",
     "csm_properties",
     "csm_shape",
-    "sp_ones_like",
-    "sp_zeros_like",
-    "with_values",
 ]

@@ -18,7 +18,8 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.ops.csm import replaced_values, sp_zeros_like
+from symsparse.ops.csm import replaced_values
+from symsparse.ops.values import sp_zeros_like
 from symsparse.types import all_dtypes, complex_dtypes, compressed, continuous_dtypes
 
 # f(a + b) = f(a) + f(b): these need no canonical form.

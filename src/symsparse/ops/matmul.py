@@ -21,9 +21,9 @@ from symsparse.ops.base import (
 )
 from symsparse.ops.broadcasting import is_stack, stacked_product
 from symsparse.ops.conversion import SparseFromDense
-from symsparse.ops.csm import sp_ones_like
 from symsparse.ops.layout import transpose
 from symsparse.ops.sampling import sampling_dot
+from symsparse.ops.values import sp_ones_like
 from symsparse.types import SparseTensorType, compressed
 
 

@@ -231,7 +231,7 @@ def structured_dot_grad(sparse_A, dense_B, ga):
     >>> ss.structured_dot_grad(sp.csr_array([[0.0, 1.0]]), np.ones((2, 3)), np.ones((1, 3))).eval().toarray()
     array([[0., 3.]])
     """
-    from symsparse.ops.csm import sp_ones_like
+    from symsparse.ops.values import sp_ones_like
 
     return sampling_dot(ga, dense_B, sp_ones_like(sparse_A, "bool"))
 

@@ -18,9 +18,9 @@ from symsparse.ops.base import (
     zero_cotangent,
 )
 from symsparse.ops.conversion import SparseFromDense
-from symsparse.ops.csm import no_entries
 from symsparse.ops.elementwise import cast
 from symsparse.ops.layout import asformat
+from symsparse.ops.values import no_entries
 from symsparse.types import SparseTensorType, complex_dtypes, sparse_formats
 
 MAX_INT32 = np.iinfo(np.int32).max
