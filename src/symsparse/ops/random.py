@@ -174,8 +174,8 @@ def poisson(x, *, rng=None, return_next_rng=False):
 
     Notes
     -----
-    Gradient: undefined, an error; forward mode takes draws for constants. O(nnz), times log(mean) for large means. The
-    same `rng` gives the same draws in every mode.
+    Gradient: undefined, an error. O(nnz), times log(mean) for large means. The same `rng` gives the same draws in every
+    mode.
 
     Small means count the arrivals of a process of rate 1, large ones go there by gamma variables (J. H. Ahrens and U.
     Dieter, Computer methods for sampling from gamma, beta, Poisson and binomial distributions, Computing 12, 1974).
