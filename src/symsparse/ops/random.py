@@ -68,9 +68,7 @@ class RandomOp(SparseOp, RNGConsumerOp):
                 f"{name}: rng must be a symbolic random generator, not {getattr(rng, 'type', type(rng).__name__)}. "
                 "Make one with pt.random.shared_rng(generator), pt.random.shared_rng(seed=...) or pt.random.rng()."
             ) from None
-        rng.tag.used = (
-            True  # as PyTensor does, which warns of a method call on a generator that was used before
-        )
+        rng.tag.used = True  # PyTensor warns of a second use by ``rng.normal()`` and its like
         return Apply(self, [rng, *parameters], [rng.type(), output_type()])
 
     def draw(self, rng, outputs, kernel, *args):
@@ -102,9 +100,8 @@ class RandomOp(SparseOp, RNGConsumerOp):
 
 def largest_count(dtype):
     """The largest 64-bit count that fits a dtype; floats round."""
-    return (
-        min(np.iinfo("int64").max, np.iinfo(dtype).max) if dtype in integer_dtypes else np.iinfo("int64").max
-    )
+    largest = np.iinfo("int64").max
+    return min(largest, np.iinfo(dtype).max) if dtype in integer_dtypes else largest
 
 
 def _integers(op, x, what, ndims):
@@ -118,8 +115,7 @@ def _integers(op, x, what, ndims):
 def _shape(op, shape):
     """A symbolic int64 vector of two sizes from a pair of them, or from a vector."""
     if isinstance(shape, tuple | list) and len(shape) == 2:
-        sizes = [_integers(op, n, "a size", (0,)) for n in shape]
-        return shape_vector(*sizes)
+        return shape_vector(*(_integers(op, n, "a size", (0,)) for n in shape))
     shape = _integers(op, shape, "the shape", (1,))
     if shape.type.shape[0] not in (None, 2):
         raise error(op, [shape], "the shape must have two elements", kind=ValueError)
@@ -178,7 +174,8 @@ def poisson(x, *, rng=None, return_next_rng=False):
 
     Notes
     -----
-    Gradient: undefined. O(nnz). The same `rng` gives the same draws in every mode.
+    Gradient: undefined, an error. O(nnz), times log(mean) for large means. The same `rng` gives the same draws in every
+    mode.
 
     Small means count the arrivals of a process of rate 1, large ones go there by gamma variables (J. H. Ahrens and U.
     Dieter, Computer methods for sampling from gamma, beta, Poisson and binomial distributions, Computing 12, 1974).
