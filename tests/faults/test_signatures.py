@@ -27,9 +27,10 @@ CLASSES = {
     "SparseTensorType": lambda format, dtype, shape=None, name=None, broadcastable=None: 0,
 }
 for _name in (
-    "AddSD AddSS AddSSData ColScaleCSC ConstructSparseFromList Diag Dot GetItemList GetItemListGrad MulSD MulSS MulSV "
-    "Neg RowScaleCSC SamplingDot SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC "
-    "StructuredDotGradCSR Transpose Usmm"
+    "AddSD AddSS AddSSData ColScaleCSC ConstructSparseFromList Diag Dot GetItem2Lists GetItem2ListsGrad "
+    "GetItem2d GetItemList GetItemListGrad GetItemScalar MulSD MulSS MulSV Neg RowScaleCSC SamplingDot "
+    "SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC StructuredDotGradCSR Transpose "
+    "Usmm"
 ).split():
     CLASSES[_name] = lambda: 0
 
@@ -38,6 +39,8 @@ NODES = {
     "CSMGrad": lambda x_data, x_indices, x_indptr, x_shape, g_data, g_indices, g_indptr, g_shape: 0,
     "CSMProperties": lambda csm: 0,
     "ConstructSparseFromList": lambda x, values, ilist: 0,
+    "GetItem2Lists": lambda x, ind1, ind2: 0,
+    "GetItem2ListsGrad": lambda x, ind1, ind2, gz: 0,
     "GetItemListGrad": lambda x, index, gz: 0,
     "SamplingDot": lambda x, y, p: 0,
     "SquareDiagonal": lambda diag: 0,

@@ -43,7 +43,7 @@ def test_functions_take_scipy_and_numpy_operands(case, as_legacy):
 
 
 # These cases compute sizes in the graph, which no type can know.
-COMPUTED_SIZES = {"diags_csr", "diags_csc", "block", "get_item_2d_symbolic_rows", "get_item_2d_mask"}
+COMPUTED_SIZES = {"diags_csr", "diags_csc", "get_item_2d_symbolic_rows", "get_item_2d_mask"}
 
 
 @pytest.mark.parametrize("format", ["csr", "csc"])
