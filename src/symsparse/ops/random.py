@@ -182,9 +182,8 @@ def poisson(x, *, rng=None, return_next_rng=False):
 
     Random values on a fixed pattern need no operation of their own::
 
-        values, *pattern = ss.csm_properties(x)
-        next_rng, noise = pt.random.normal(size=values.shape, rng=rng, return_next_rng=True)
-        y = ss.CSR(noise, *pattern)
+        next_rng, noise = pt.random.normal(size=x.values.shape, rng=rng, return_next_rng=True)
+        y = x.with_values(noise)
 
     Examples
     --------
