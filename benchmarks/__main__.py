@@ -13,6 +13,7 @@ import time
 import warnings
 from importlib.metadata import version
 
+import numba
 import numpy as np
 import pytensor
 import pytensor.sparse as ps
@@ -21,6 +22,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 import symsparse as ss
+import symsparse.kernels  # loads TBB, before Numba chooses a threading layer
 
 
 def random_csr(n_rows, n_cols, per_row, seed=0):
@@ -150,10 +152,12 @@ def main():
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="run only the cases whose name holds one of these words")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1, help="of symsparse and of BLAS")
     args = parser.parse_args()
+    numba.set_num_threads(args.threads)
     packages = ", ".join(f"{p} {version(p)}" for p in ("symsparse", "pytensor", "numba", "numpy", "scipy"))
     print(
-        f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+        f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPUs, {args.threads} thread(s), load {os.getloadavg()[0]:.1f}"
     )
     cases = {
         name: build
@@ -164,7 +168,7 @@ def main():
         print(f"No case matches {args.words}; there are: {'; '.join(CASES)}.", file=sys.stderr)
         return 2
     for name, build in cases.items():
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+        with warnings.catch_warnings(), threadpool_limits(args.threads, user_api="blas"):
             warnings.simplefilter("ignore")  # pytensor.sparse runs some operations in Python and says so
             runs = build()
             check(runs)
