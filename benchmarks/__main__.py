@@ -156,9 +156,8 @@ def main():
     args = parser.parse_args()
     numba.set_num_threads(args.threads)
     packages = ", ".join(f"{p} {version(p)}" for p in ("symsparse", "pytensor", "numba", "numpy", "scipy"))
-    print(
-        f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPUs, {args.threads} thread(s), load {os.getloadavg()[0]:.1f}"
-    )
+    load = f"{os.cpu_count()} CPUs, {args.threads} thread(s), load {os.getloadavg()[0]:.1f}"
+    print(f"Python {platform.python_version()}, {packages}; {load}")
     cases = {
         name: build
         for name, build in CASES.items()
