@@ -253,32 +253,9 @@ def hstack(blocks, format=None, dtype=None):
 
 
 def vstack(blocks, format=None, dtype=None):
-    """Sparse matrix of blocks below each other.
+    """Sparse matrix (sum of m_i, n) of blocks (m_i, n) below each other.
 
-    Parameters
-    ----------
-    blocks : list of sparse or dense matrices (m_i, n)
-        At least one; any mix of formats and dtypes.
-    format : {"csc", "csr"}, optional
-        csc by default.
-    dtype : str, optional
-        Of the result; that of all blocks upcast by default.
-
-    Returns
-    -------
-    sparse matrix (sum of m_i, n)
-        The stored entries of sparse blocks, and the non-zero ones of dense blocks.
-
-    Raises
-    ------
-    ValueError
-        Without blocks, or if their numbers of columns differ: at once where both are known, otherwise when the
-        function runs. Also if the result needs int64 indices and no block has them.
-
-    Notes
-    -----
-    Gradient: regular, the rows of the cotangent that belong to each block; zero for integer blocks.
-    O(nnz + m + n); one pass less where a block has the result's format.
+    See `hstack`, of which all else holds with rows and columns exchanged.
 
     Examples
     --------
