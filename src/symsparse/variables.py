@@ -293,11 +293,11 @@ class SparseVariable(Variable):
         return _ops().getitem(self, index)
 
     def set(self, y):
-        """For a selection ``a[...]``: a with the selection replaced; see `set_subtensor`."""
+        """For a submatrix ``a[...]``: a with it replaced; see `set_subtensor`, which takes dense selections too."""
         return _ops().set_subtensor(self, y)
 
     def inc(self, y):
-        """For a selection ``a[...]``: a with the selection increased; see `inc_subtensor`."""
+        """For a submatrix ``a[...]``: a with it increased; see `inc_subtensor`, which takes dense selections too."""
         return _ops().inc_subtensor(self, y)
 
     def with_values(self, values):

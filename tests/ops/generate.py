@@ -21,6 +21,7 @@ VARIANTS = {
     "wide": ((3, 7, 2), {}),
     "unsorted": ((4, 5, 2), {"unsorted_indices": True}),
     "duplicates": ((5, 4, 3), {"duplicates": True, "unsorted_indices": True}),
+    "duplicates_in_one": ((4, 5, 3), {"duplicates": True, "first_only": True}),
     "explicit_zeros": ((4, 4, 3), {"explicit_zero": True}),
     "nothing_stored": ((3, 4, 2), {"density": 0.0}),
     "full": ((3, 4, 2), {"density": 1.0}),
@@ -54,6 +55,7 @@ def values(case, formats, variant, **changes):
     if not m and any(operand.dtype == "int64" for operand in case.operands):
         k = 0  # no row to choose
     ugly = {"density": 0.4, **ugly, **changes}
+    first_only = ugly.pop("first_only", False)
     rng = np.random.default_rng(zlib.crc32(f"{case.name} {variant}".encode()))
     formats = iter(formats)
     made = []
@@ -65,7 +67,8 @@ def values(case, formats, variant, **changes):
                 value = made[operand.same_pattern_as].copy()
                 value.data[:] = rng.uniform(case.low, case.high, len(value.data))
             else:
-                value = random_sparse(format, shape, gap=(case.low, case.high), rng=rng, **ugly)
+                kind = {} if first_only and any(map(sp.issparse, made)) else ugly
+                value = random_sparse(format, shape, gap=(case.low, case.high), rng=rng, **kind)
         elif operand.dtype == "int64":
             value = rng.integers(0, max(m, 1), shape)
         else:

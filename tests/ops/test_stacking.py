@@ -48,6 +48,25 @@ def test_static_shapes():
 
 
 @modes
+@stacks
+@pytest.mark.parametrize("format", ["csr", "csc"])
+def test_duplicates_in_one_block_only(stack, format, mode):
+    """The pattern of a stack is canonical only if those of all its blocks are."""
+    x, y = ss.csr_matrix(), ss.csr_matrix()
+    twice = sp.csr_array((np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 2])), shape=(1, 1))
+    once = sp.csr_array([[5.0]])
+    made = stack([x, y], format=format)
+    gradients = pytensor.grad((made.toarray() ** 2).sum(), [x, y])
+    f = pytensor.function(
+        [x, y], [*gradients, *(pytensor.grad(g.sum(), [x, y])[k] for k, g in enumerate(gradients))], mode=mode
+    )
+    for blocks in ((twice, once), (once, twice), (twice, twice)):
+        for got, block, second in zip(f(*blocks), blocks * 2, (False, False, True, True), strict=True):
+            assert_same_matrix(got, np.full((1, 1), 2.0) if second else 2 * block.toarray())
+            assert got.nnz == 1
+
+
+@modes
 def test_vstack_is_the_transposed_hstack_of_transposes(mode):
     x, y, d = ss.csr_matrix(), ss.csc_matrix(), pt.matrix()
     D = np.eye(3)

@@ -34,8 +34,7 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or inlined in a Numba function.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), those that were joined to them are ("as blocks"), or those of the first four
-    inputs are ("as factors").
+    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks").
     """
 
     __props__: Any = ()
@@ -263,7 +262,7 @@ def canonical_fact(indices, indptr):
             return canonical_fact(*owner.inputs[:2])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
-            blocks = zip(*(j.inputs[1:] for j in joins), strict=True)
+            blocks = zip(*(j.inputs for j in joins), strict=True)
             unsure = [fact for fact in itertools.starmap(canonical_fact, blocks) if fact is not True]
             return functools.reduce(pt.and_, unsure) if unsure else True
     from symsparse.lowering.layout import IsCanonical

@@ -65,9 +65,11 @@ def set_subtensor(x, y):
     Parameters
     ----------
     x : a selection ``a[...]`` of a sparse matrix `a`
-        As `a` is indexed: a submatrix, a row or column, pairs, or one entry.
+        As `a` is indexed: a submatrix, a row or column, pairs, or one entry. For a submatrix ``a[...].set(y)`` is the
+        same; the others are dense variables, which have no such method for it.
     y : sparse or dense, of the size of the selection
-        Broadcast as NumPy does. A submatrix takes a sparse or dense matrix, or a scalar; the others are dense.
+        Broadcast as NumPy does along axes that are known to have size 1 when the graph is built. A submatrix takes a
+        sparse or dense matrix, or a scalar; the others are dense.
         Of a dtype that that of `a` can hold.
 
     Returns
