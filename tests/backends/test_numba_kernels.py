@@ -8,8 +8,9 @@ PROGRAM = """
 import numpy as np, pytensor, pytensor.tensor as pt, scipy.sparse as sp, symsparse as ss
 A = sp.csr_array(np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]))
 X, w = ss.csr_matrix("X", dtype="float64"), pt.dvector("w")
-f = pytensor.function([X, w], X @ w)
-assert f(A, [1.0, 2.0, 3.0]).tolist() == [4.0, 10.0]
+import sys
+f = pytensor.function([X, w], X @ w if len(sys.argv) == 1 else (X @ w) * 2 + 1)
+assert f(A, [1.0, 2.0, 3.0]).tolist() == ([4.0, 10.0] if len(sys.argv) == 1 else [9.0, 21.0])
 try:
     f(A, [1.0, 2.0])
 except ValueError as e:
@@ -25,10 +26,10 @@ def test_a_cached_graph_in_a_new_process(tmp_path):
     flags = f'base_compiledir="{tmp_path / "pytensor"}"'
     environment = {**os.environ, "PYTENSOR_FLAGS": flags, "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
     misses = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-        )
+    # the other graph is made of code from the cache, and is then cached too
+    for arguments in ([], [], ["other"], ["other"]):
+        command = [sys.executable, "-c", PROGRAM, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         misses.append(int(done.stdout))
-    assert misses == [1, 0]
+    assert misses == [1, 0, 0, 0]

@@ -10,11 +10,29 @@ import importlib
 
 import llvmlite.binding as llvm
 from numba.core import cgutils
+from numba.core.compiler import CompileResult
 from numba.core.imputils import impl_ret_new_ref
 from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
 
 from symsparse.kernels import fingerprint
+
+
+def _rebuild(original):
+    """Numba's load of compiled code, after which the code still knows what has to run at each load of it.
+
+    Numba forgets that: code which links code from the disk cache would be stored without the addresses it needs.
+    """
+
+    def rebuild(cls, *args, **kwargs):
+        result = original(cls, *args, **kwargs)
+        result.library._reload_init.update(result.reload_init)
+        return result
+
+    return classmethod(rebuild)
+
+
+CompileResult._rebuild = _rebuild(CompileResult._rebuild.__func__)
 
 
 def publish(name, arguments):
