@@ -31,7 +31,7 @@ from symsparse.ops.csm import CSM, CSMProperties, shape_vector
 
 
 class KernelOp(Op):
-    """An op on dense arrays that runs one kernel, here in Python or inlined in a Numba function.
+    """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
     the first two inputs is ("as input"), or where those that were joined to them are ("as blocks").
