@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 
-from symsparse.kernels import matmul, sampling
-from symsparse.kernels.threading import WORTH_A_THREAD, cut, threads_for
+from symsparse.kernels import matmul, sampling, threading
+from symsparse.kernels.threading import WORTH_A_THREAD, cut
 from tests.kernels.patterns import PATTERNS, Pattern, values
 
 
@@ -45,6 +45,10 @@ def test_chunks_are_alike_in_entries_and_slices():
 
 
 def test_small_work_is_not_shared(threads):
+    @numba.njit
+    def threads_for(work):
+        return threading.threads_for(work)
+
     threads(2)
     assert threads_for(0) == threads_for(WORTH_A_THREAD) == 1
     assert threads_for(2 * WORTH_A_THREAD) == threads_for(10**12) == 2

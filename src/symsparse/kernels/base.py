@@ -1,12 +1,13 @@
 """How kernels are compiled."""
 
-import functools
 import hashlib
 from pathlib import Path
 
 import numba
-import numpy as np
-from numba.extending import overload
+from numba.core import types
+from numba.core.imputils import impl_ret_borrowed
+from numba.core.registry import CPUDispatcher
+from numba.extending import intrinsic
 
 
 def _fingerprint():
@@ -18,36 +19,41 @@ def _fingerprint():
 
 fingerprint = _fingerprint()
 
-# A loop inside kernels, compiled into each of them: NumPy's division; no global lock, so that calls can overlap.
-loop = functools.partial(numba.njit, error_model="numpy", nogil=True)
+
+class _Loop(CPUDispatcher):
+    def __call__(self, *args):
+        return self.py_func(*args)
 
 
-def kernel(function, **options):
+def loop(function):
+    """A part of kernels, compiled into each of them: NumPy's division; no global lock, so that calls can overlap.
+
+    It is compiled without the code by which Python calls it, in half the time; from Python it runs as Python.
+    """
+    compiled = numba.njit(
+        function, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
+    compiled.__class__ = _Loop
+    return compiled
+
+
+def kernel(function):
     """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
-    compiled = loop(function, cache=True, **options)
+    compiled = numba.njit(function, error_model="numpy", nogil=True, cache=True)
     # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
     compiled._cache._cache_file._source_stamp = fingerprint
     return compiled
 
 
-def parallel_kernel(function):
-    """A kernel whose loops over prange are parallel regions; nothing else, since each costs compilation."""
-    else_serial = dict.fromkeys(
-        "comprehension reduction inplace_binop setitem numpy stencil fusion".split(), False
-    )
-    return kernel(function, parallel={"prange": True, **else_serial})  # Numba empties this dict
-
-
-def unsigned(indices):
-    """View of an int32 index vector as uint32: no test for negative indices in the loop, which is twice as fast.
+@intrinsic
+def unsigned(context, indices):
+    """View of a signed index vector as unsigned: no test for negative indices in the loop, which is twice as fast.
 
     For indptr too: its elements become the positions k of ``values[k]``.
     """
-    return indices.view(np.uint32) if indices.dtype == np.int32 else indices
+    view = indices.copy(dtype=types.uint32) if indices.dtype == types.int32 else indices
 
+    def codegen(context, builder, signature, args):
+        return impl_ret_borrowed(context, builder, view, args[0])
 
-@overload(unsigned)
-def _unsigned(indices):
-    if indices.dtype == numba.int32:
-        return lambda indices: indices.view(np.uint32)
-    return lambda indices: indices
+    return view(indices), codegen

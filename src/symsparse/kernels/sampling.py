@@ -1,11 +1,11 @@
 """Reading a matrix, dense or sparse, at the entries of a pattern."""
 
 import numpy as np
-from numba import prange
 
-from symsparse.kernels.base import kernel, loop, parallel_kernel, unsigned
-from symsparse.kernels.threading import CHUNKS_A_THREAD, cut, threads_for
-from symsparse.kernels.tiles import dot_row, for_tiles, with_tiles
+from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.memory import empty
+from symsparse.kernels.threading import cut_for, run_chunks
+from symsparse.kernels.tiles import dot_rows, for_tiles, with_tiles
 
 
 @kernel
@@ -56,7 +56,7 @@ def take_or_zero(values, places):
 
 
 @loop
-def _dots_plain(a, indices, indptr, b, out, first, last):
+def _dots_plain(first, last, a, indices, indptr, b, out):
     for r in range(first, last):
         for k in range(indptr[r], indptr[r + 1]):
             c = indices[k]
@@ -66,31 +66,17 @@ def _dots_plain(a, indices, indptr, b, out, first, last):
             out[k] = total
 
 
-@loop
-def _dots_in_tiles(a, indices, indptr, b, out, first, last):
-    a_step, b_step = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
-    for r in range(first, last):
-        start, stop = np.intp(indptr[r]), np.intp(indptr[r + 1])
-        out[start:stop] = 0
-        dot_row(indices, a, start, stop, b, 0, b_step, out, r * a_step, a.shape[1])
+_dots = with_tiles(_dots_plain, dot_rows)
 
 
-_dots = with_tiles(_dots_plain, _dots_in_tiles)
-
-
-@parallel_kernel
+@kernel
 def sddmm(indices, indptr, a, b, n_minor):
     """``out = a[major, :] . b[minor, :]`` for each stored entry."""
     if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
         raise ValueError("sampling_dot: the shapes of the operands do not fit")
-    a, indices, b = for_tiles(a, unsigned(indices), b)
-    indptr = unsigned(indptr)
-    out = np.empty(len(indices), dtype=a.dtype)
-    threads = threads_for(len(indices) * a.shape[1])
-    if threads == 1:
-        _dots(a, indices, indptr, b, out, 0, len(a))
-    else:
-        bounds = cut(indptr, threads * CHUNKS_A_THREAD)
-        for t in prange(len(bounds) - 1):
-            _dots(a, indices, indptr, b, out, bounds[t], bounds[t + 1])
+    a, indices, indptr, b = for_tiles(a, unsigned(indices), unsigned(indptr), b)
+    out = empty(len(indices), a.dtype)
+    if a.shape[1] == 0:
+        out[:] = 0
+    run_chunks(_dots, cut_for(len(indices) * a.shape[1], indptr), (a, indices, indptr, b, out))
     return out

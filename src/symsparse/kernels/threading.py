@@ -34,7 +34,11 @@ def get_num_threads(context):
 @loop
 def threads_for(work):
     """How many threads to use for so many multiply-adds."""
-    return max(1, min(get_num_threads(), work // WORTH_A_THREAD))
+    worth = work // WORTH_A_THREAD
+    if worth <= 1:
+        return 1
+    threads = get_num_threads()
+    return threads if threads < worth else worth
 
 
 @loop
@@ -55,6 +59,80 @@ def cut(indptr, chunks):
         bounds[b] = low
     bounds[chunks] = n
     return bounds
+
+
+@loop
+def cut_for(work, indptr):
+    """Bounds of the chunks in which so many multiply-adds are shared: one where they are worth no thread."""
+    threads = threads_for(work)
+    return cut(indptr, threads * CHUNKS_A_THREAD if threads > 1 else 1)
+
+
+@intrinsic
+def run_chunks(context, body, bounds, args):
+    """Call ``body(bounds[b], bounds[b + 1], *args)`` for each b.
+
+    One chunk runs here and now. More of them run on the threads of Numba's threading layer, by the function under its
+    ``prange``: going there directly costs a tenth of the compilation, chunks are handed out as threads become free,
+    and no lock of Python is taken. Chunks must not write to the same places.
+    """
+    _launch_threads()
+    n = types.intp
+    called = context.resolve_function_type(body, (n, n, *map(types.unliteral, args)), {})
+
+    def codegen(context, builder, signature, given):
+        # Code that comes from the disk cache needs the symbols of the threading layer too.
+        context.active_code_library._reload_init.add(_launch_threads)
+        compiled = body.dispatcher.overloads[called.args]
+        context.add_linking_libs([compiled.library])
+        word, pointer = cgutils.intp_t, cgutils.voidptr_t
+        words = word.as_pointer()
+        made = context.make_array(bounds)(context, builder, given[1])
+        failed = cgutils.alloca_once_value(builder, word(0))
+        task = cgutils.pack_struct(builder, [made.data, failed, given[2]])
+        place = builder.bitcast(cgutils.alloca_once_value(builder, task), pointer)
+
+        # void chunk(char **args, intp *dimensions, intp *steps, void *data): a ufunc on the numbers of the chunks.
+        # The layer adds `steps` for each chunk to the null pointer in `args`, which so becomes the first number.
+        kind = ir.FunctionType(ir.VoidType(), [pointer.as_pointer(), words, words, pointer])
+        chunk = ir.Function(builder.module, kind, builder.module.get_unique_name("symsparse.chunk"))
+        chunk.linkage = "internal"
+        inner = ir.IRBuilder(chunk.append_basic_block("entry"))
+        first = inner.ptrtoint(inner.load(chunk.args[0]), word)
+        edges, flag, values = cgutils.unpack_tuple(
+            inner, inner.load(inner.bitcast(chunk.args[3], task.type.as_pointer()))
+        )
+        values = cgutils.unpack_tuple(inner, values)
+        stop = inner.add(first, inner.load(chunk.args[1]))
+        with cgutils.for_range_slice(inner, first, stop, word(1), word, inc=True) as (b, _):
+            edge = [inner.load(inner.gep(edges, [k])) for k in (b, inner.add(b, word(1)))]
+            status, _ = context.call_internal_no_propagate(inner, compiled.fndesc, called, [*edge, *values])
+            with cgutils.if_unlikely(inner, status.is_error):
+                inner.store(word(1), flag)
+        inner.ret_void()
+
+        chunks = builder.sub(made.nitems, word(1))
+        none, one = builder.inttoptr(word(0), pointer), word(1)
+        arrays, dimensions, steps = (cgutils.alloca_once_value(builder, v) for v in (none, chunks, one))
+        with builder.if_else(builder.icmp_signed("<=", chunks, one)) as (alone, together):
+            with alone:
+                builder.call(chunk, [arrays, dimensions, steps, place])
+            with together:
+                layer = ir.FunctionType(ir.VoidType(), [pointer] * 5 + [word] * 3)
+                run = cgutils.get_or_insert_function(builder.module, layer, "numba_parallel_for")
+                threads = cgutils.get_or_insert_function(
+                    builder.module, ir.FunctionType(word, []), "get_num_threads"
+                )
+                what = [builder.bitcast(v, pointer) for v in (chunk, arrays, dimensions, steps, place)]
+                builder.call(run, [*what, word(0), one, builder.call(threads, [])])
+        with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, builder.load(failed))):
+            # All that a loop can fail at. The errors themselves stay with their threads.
+            context.call_conv.return_user_exc(
+                builder, MemoryError, ("not enough memory for the buffers of threads",)
+            )
+        return context.get_dummy_value()
+
+    return types.void(body, bounds, args), codegen
 
 
 def find_tbb():

@@ -7,12 +7,15 @@ through masked loads and stores. Tiles are for float32 and float64, on hosts tha
 everything else goes through the plain loops of the callers, which LLVM vectorises as it can.
 """
 
-import numba
+import contextlib
+
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic, overload
+
+from symsparse.kernels.base import loop
 
 VECTOR_BYTES = 64
 CACHE_LINE = 64
@@ -113,40 +116,48 @@ class _Row:
             self.builder.call(f, [at, I32(write), I32(3), I32(1)])
 
 
-def _pointer(context, builder, typ, value):
-    return context.make_array(typ)(context, builder, value).data
+class _Matrix:
+    """A dense or flat array in generated code: elements by the number of a row and the step between rows."""
 
+    def __init__(self, context, builder, typ, value, offset=None):
+        array = context.make_array(typ)(context, builder, value)
+        self.builder, self.data = builder, array.data if offset is None else builder.gep(array.data, [offset])
+        if typ.ndim == 2:
+            stride = builder.extract_value(array.strides, 0)
+            self.step = builder.sdiv(stride, array.itemsize)
 
-def _entries(builder, indices, bounds, dense, step, row, write):
-    """Loop over stored entries k: yields k and the address of its row of `dense`, and prefetches a later one."""
-    start, stop, end = bounds
-    last = builder.sub(end, I64(1))
+    def row(self, r):
+        return self.builder.gep(self.data, [self.builder.mul(r, self.step)])
 
-    def address(k):
-        i = builder.load(builder.gep(indices, [k]))
-        i = i if i.type == I64 else builder.zext(i, I64)
-        return builder.gep(dense, [builder.mul(i, step)])
+    def place(self, k):
+        return self.builder.gep(self.data, [k])
 
-    with cgutils.for_range_slice(builder, start, stop, I64(1), I64, inc=True) as (k, _):
-        later = builder.add(k, I64(AHEAD))
-        later = builder.select(builder.icmp_signed("<", later, last), later, last)
-        row.prefetch(address(later), write)
-        yield k, address(k)
+    def __getitem__(self, k):
+        x = self.builder.load(self.place(k))
+        return self.builder.zext(x, I64) if isinstance(x.type, ir.IntType) and x.type != I64 else x
 
 
 def _tile(full, masked, body):
-    """An intrinsic over the entries start..stop of a sparse row; `rest` is the number of masked columns."""
+    """An intrinsic over the entries of the major slices first..last.
+
+    It covers the columns from `offset`: `full` vectors of them and perhaps a masked one for the `rest`. `fresh` says that
+    nothing has been added to the output yet.
+    """
 
     @intrinsic
-    def tile(context, indices, left, start, stop, end, right, offset, step, out, out_offset, rest):
+    def tile(context, first, last, left, indices, indptr, right, out, offset, rest, fresh):
         n = types.intp
-        signature = types.void(indices, left, n, n, n, right, n, n, out, n, n)
+        signature = types.void(n, n, left, indices, indptr, right, out, n, n, types.boolean)
 
         def codegen(context, builder, signature, args):
-            typ = signature.args
-            i, a, b, o = (_pointer(context, builder, typ[k], args[k]) for k in (0, 1, 5, 8))
-            row = _Row(context, builder, typ[8].dtype, full, args[10] if masked else None)
-            body(builder, row, i, a, args[2:5], builder.gep(b, [args[6]]), args[7], o, args[9])
+            def matrix(k, offset=None):
+                return _Matrix(context, builder, signature.args[k], args[k], offset)
+
+            row = _Row(context, builder, signature.args[6].dtype, full, args[8] if masked else None)
+            nnz = context.make_array(signature.args[3])(context, builder, args[3]).nitems
+            entries = _Entries(builder, matrix(3), matrix(4), builder.sub(nnz, I64(1)), row)
+            with cgutils.for_range_slice(builder, args[0], args[1], I64(1), I64, inc=True) as (r, _):
+                body(builder, row, entries, r, matrix, args[7], args[9])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -154,92 +165,117 @@ def _tile(full, masked, body):
     return tile
 
 
-def _gather(builder, row, indices, values, bounds, dense, step, out, out_offset):
-    """``out[:] = sum values[k] * dense[indices[k], :]``."""
+class _Entries:
+    """The stored entries of a major slice."""
+
+    def __init__(self, builder, indices, indptr, last, row):
+        self.builder, self.indices, self.indptr, self.last, self.row = builder, indices, indptr, last, row
+
+    @contextlib.contextmanager
+    def of(self, r, dense, write=0):
+        """A loop over stored entries: gives k and the address of its row of `dense`, and asks for a later one."""
+        builder = self.builder
+        start, stop = self.indptr[r], self.indptr[builder.add(r, I64(1))]
+        with cgutils.for_range_slice(builder, start, stop, I64(1), I64, inc=True) as (k, _):
+            later = builder.add(k, I64(AHEAD))
+            later = builder.select(builder.icmp_signed("<", later, self.last), later, self.last)
+            self.row.prefetch(dense.row(self.indices[later]), write)
+            yield k, dense.row(self.indices[k])
+
+
+def _gather(builder, row, entries, r, matrix, offset, fresh):
+    """``out[r] = sum values[k] * x[indices[k]]``."""
+    values, x, out = matrix(2), matrix(5, offset), matrix(6, offset)
     sums = [cgutils.alloca_once_value(builder, zero) for zero in row.zeros()]
-    for k, base in _entries(builder, indices, bounds, dense, step, row, 0):
-        factor = row.splat(builder.load(builder.gep(values, [k])))
-        for place, x in zip(sums, row.load(base), strict=True):
-            builder.store(row.multiply_add(factor, x, builder.load(place)), place)
-    row.store([builder.load(place) for place in sums], builder.gep(out, [out_offset]))
+    for place in sums:
+        builder.store(row.zeros()[0], place)
+    with entries.of(r, x) as (k, base):
+        factor = row.splat(values[k])
+        for place, loaded in zip(sums, row.load(base), strict=True):
+            builder.store(row.multiply_add(factor, loaded, builder.load(place)), place)
+    row.store([builder.load(place) for place in sums], out.row(r))
 
 
-def _scatter(builder, row, indices, values, bounds, dense, step, out, out_offset):
-    """``out[indices[k], :] += values[k] * dense[:]``; `step` is that of out."""
-    xs = row.load(dense)
-    out = builder.gep(out, [out_offset])
-    for k, base in _entries(builder, indices, bounds, out, step, row, 1):
-        factor = row.splat(builder.load(builder.gep(values, [k])))
-        new = [row.multiply_add(factor, x, y) for x, y in zip(xs, row.load(base), strict=True)]
-        row.store(new, base)
+def _scatter(builder, row, entries, r, matrix, offset, fresh):
+    """``out[indices[k]] += values[k] * x[r]``."""
+    values, x, out = matrix(2), matrix(5, offset), matrix(6, offset)
+    loaded = row.load(x.row(r))
+    with entries.of(r, out, write=1) as (k, base):
+        factor = row.splat(values[k])
+        row.store([row.multiply_add(factor, x, y) for x, y in zip(loaded, row.load(base), strict=True)], base)
 
 
-def _dot(builder, row, indices, a, bounds, b, step, out, a_offset):
-    """``out[k] += a[:] . b[indices[k], :]``."""
-    xs = row.load(builder.gep(a, [a_offset]))
-    for k, base in _entries(builder, indices, bounds, b, step, row, 0):
+def _dot(builder, row, entries, r, matrix, offset, fresh):
+    """``out[k] = a[r] . b[indices[k]]``."""
+    a, b, out = matrix(2, offset), matrix(5, offset), matrix(6)
+    loaded = row.load(a.row(r))
+    with entries.of(r, b) as (k, base):
         sums = [None, None]  # two chains: an addition need not wait for the one before
-        for n, (x, y) in enumerate(zip(xs, row.load(base), strict=True)):
+        for n, (x, y) in enumerate(zip(loaded, row.load(base), strict=True)):
             s = sums[n % 2]
             sums[n % 2] = builder.fmul(x, y) if s is None else row.multiply_add(x, y, s)
-        vector = sums[0] if sums[1] is None else builder.fadd(*sums)
-        place = builder.gep(out, [k])
-        builder.store(builder.fadd(builder.load(place), row.total(vector)), place)
+        total = row.total(sums[0] if sums[1] is None else builder.fadd(*sums))
+        before = builder.select(fresh, ir.Constant(total.type, 0.0), out[k])
+        builder.store(builder.fadd(before, total), out.place(k))
 
 
 def _covering(body):
-    """A function that covers `width` columns with tiles; `offset` and `out_offset` say where they begin."""
+    """A loop over major slices in tiles, strip by strip."""
     four = _tile(4, False, body)
     zero, one, two, three = (_tile(n, True, body) for n in range(4))
 
-    @numba.njit(error_model="numpy")
-    def cover(indices, left, start, stop, right, offset, step, out, out_offset, width):
-        lanes = VECTOR_BYTES // right.itemsize
-        end = len(indices)
-        while width >= 4 * lanes:
-            four(indices, left, start, stop, end, right, offset, step, out, out_offset, 0)
-            offset, out_offset, width = offset + 4 * lanes, out_offset + 4 * lanes, width - 4 * lanes
-        if width > 3 * lanes:
-            three(indices, left, start, stop, end, right, offset, step, out, out_offset, width - 3 * lanes)
-        elif width > 2 * lanes:
-            two(indices, left, start, stop, end, right, offset, step, out, out_offset, width - 2 * lanes)
-        elif width > lanes:
-            one(indices, left, start, stop, end, right, offset, step, out, out_offset, width - lanes)
-        elif width > 0:
-            zero(indices, left, start, stop, end, right, offset, step, out, out_offset, width)
+    @loop
+    def cover(first, last, left, indices, indptr, right, out):
+        rest, lanes, offset = right.shape[1], VECTOR_BYTES // right.itemsize, 0
+        while rest >= 4 * lanes:
+            four(first, last, left, indices, indptr, right, out, offset, 0, offset == 0)
+            offset, rest = offset + 4 * lanes, rest - 4 * lanes
+        n = rest - (rest - 1) // lanes * lanes
+        if rest > 3 * lanes:
+            three(first, last, left, indices, indptr, right, out, offset, n, offset == 0)
+        elif rest > 2 * lanes:
+            two(first, last, left, indices, indptr, right, out, offset, n, offset == 0)
+        elif rest > lanes:
+            one(first, last, left, indices, indptr, right, out, offset, n, offset == 0)
+        elif rest > 0:
+            zero(first, last, left, indices, indptr, right, out, offset, n, offset == 0)
 
     return cover
 
 
-gather_row, scatter_row, dot_row = map(_covering, (_gather, _scatter, _dot))
+gather_rows, scatter_rows, dot_rows = map(_covering, (_gather, _scatter, _dot))
 
 
 def with_tiles(plain, in_tiles):
-    """A function for compiled code that works on the major slices first..last: in tiles if the dtype has them."""
+    """A loop over the major slices first..last: in tiles if the dtype has them."""
 
-    def rows(left, indices, indptr, right, out, first, last):
+    def choose(first, last, left, indices, indptr, right, out):
         raise TypeError("for compiled code only")
 
-    @overload(rows)
-    def choose(left, indices, indptr, right, out, first, last):
-        chosen = in_tiles if has_tiles(left, right, out) else plain
+    @overload(choose)
+    def chosen(first, last, left, indices, indptr, right, out):
+        body = in_tiles if has_tiles(left, right, out) else plain
 
-        def run(left, indices, indptr, right, out, first, last):
-            chosen(left, indices, indptr, right, out, first, last)
+        def run(first, last, left, indices, indptr, right, out):
+            body(first, last, left, indices, indptr, right, out)
 
         return run
+
+    @loop
+    def rows(first, last, left, indices, indptr, right, out):
+        choose(first, last, left, indices, indptr, right, out)
 
     return rows
 
 
-@numba.njit
+@loop
 def _side_by_side(x):
     if x.shape[-1] <= 1 or x.strides[-1] == x.itemsize:
         return x
     return np.ascontiguousarray(x)
 
 
-def for_tiles(left, indices, right):
+def for_tiles(left, indices, indptr, right):
     """The arrays as tiles need them, with the elements of a row or vector side by side: themselves, or copies.
 
     For rows in another layout, tiles of a copy were 3 to 14 times as fast as plain loops over the original.
@@ -248,7 +284,12 @@ def for_tiles(left, indices, right):
 
 
 @overload(for_tiles)
-def _for_tiles(left, indices, right):
+def _for_tiles(left, indices, indptr, right):
     if not has_tiles(left, right):
-        return lambda left, indices, right: (left, indices, right)
-    return lambda left, indices, right: (_side_by_side(left), _side_by_side(indices), _side_by_side(right))
+        return lambda left, indices, indptr, right: (left, indices, indptr, right)
+    return lambda left, indices, indptr, right: (
+        _side_by_side(left),
+        _side_by_side(indices),
+        _side_by_side(indptr),
+        _side_by_side(right),
+    )
