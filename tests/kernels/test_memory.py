@@ -16,8 +16,11 @@ def make(n, like):
     return memory.empty(n, like.dtype), memory.zeros((n, 3), like.dtype)
 
 
-@pytest.mark.parametrize("n", [0, 1, 1000, memory.LARGE // 8 - 1, memory.LARGE // 8, 1_500_001])
+@pytest.mark.parametrize("n", [0, 1, 1000, memory.LARGE // 8 - 1, memory.LARGE // 8, 4_500_001])
 def test_shapes_dtypes_and_zeros(n):
+    for dirt in (7.0, 8.0):  # malloc may give the same memory again
+        for old in make(n, np.empty(0)):
+            old[...] = dirt
     a, z = make(n, np.empty(0))
     a[:] = 1
     assert a.shape == (n,)

@@ -1,5 +1,6 @@
 """How kernels are compiled."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -25,14 +26,15 @@ class _Loop(CPUDispatcher):
         return self.py_func(*args)
 
 
-def loop(function):
+def loop(function=None, **options):
     """A part of kernels, compiled into each of them: NumPy's division; no global lock, so that calls can overlap.
 
     It is compiled without the code by which Python calls it, in half the time; from Python it runs as Python.
     """
-    compiled = numba.njit(
-        function, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
+    if function is None:
+        return functools.partial(loop, **options)
+    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled = numba.njit(function, error_model="numpy", nogil=True, **bare, **options)
     compiled.__class__ = _Loop
     return compiled
 

@@ -10,7 +10,7 @@ from symsparse.kernels.tiles import for_tiles, gather_rows, scatter_rows, with_t
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
 
-@loop
+@loop(fastmath={"reassoc", "contract"})  # so that LLVM takes several sums side by side, and vectors of them
 def _gather_vector(first, last, values, indices, indptr, x, out):
     for r in range(first, last):
         total = values.dtype.type(0)

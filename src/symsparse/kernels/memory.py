@@ -13,30 +13,39 @@ from numba.extending import intrinsic
 from symsparse.kernels.base import loop
 
 LARGE = 1 << 22  # bytes from which it is worth a system call, as in NumPy
+FRESH = 1 << 25  # bytes from which malloc always gives fresh pages
 HUGE_PAGE = 1 << 21
-MADV_HUGEPAGE = 14
+MADV_DONTNEED, MADV_HUGEPAGE = 4, 14
 
 
 @intrinsic
-def _ask_for_huge_pages(context, array):
-    """Tell the kernel (Linux) about the huge pages that lie wholly within a contiguous array; elsewhere do nothing."""
+def _advise(context, array, advice):
+    """Advise the system (Linux) on the whole huge pages within a contiguous array: where they start and stop, in bytes.
+
+    (0, 0) where the advice was refused, and on other systems.
+    """
+    result = types.UniTuple(types.intp, 2)
 
     def codegen(context, builder, signature, args):
+        word = cgutils.intp_t
         if sys.platform != "linux":  # no madvise at all, or one that knows no such advice
-            return context.get_dummy_value()
+            return context.make_tuple(builder, result, [word(0), word(0)])
         made = context.make_array(array)(context, builder, args[0])
-        address = builder.ptrtoint(made.data, cgutils.intp_t)
-        stop = builder.add(address, builder.mul(made.nitems, made.itemsize))
-        mask = cgutils.intp_t(-HUGE_PAGE)
-        start = builder.and_(builder.add(address, cgutils.intp_t(HUGE_PAGE - 1)), mask)
-        size = builder.sub(builder.and_(stop, mask), start)
-        # By its symbol in libc, so that the code can be kept on disk. Refused advice changes nothing.
-        symbol = ir.FunctionType(cgutils.int32_t, [cgutils.intp_t, cgutils.intp_t, cgutils.int32_t])
+        address = builder.ptrtoint(made.data, word)
+        mask = word(-HUGE_PAGE)
+        start = builder.and_(builder.add(address, word(HUGE_PAGE - 1)), mask)
+        stop = builder.and_(builder.add(address, builder.mul(made.nitems, made.itemsize)), mask)
+        # By its symbol in libc, so that the code can be kept on disk.
+        symbol = ir.FunctionType(cgutils.int32_t, [word, word, cgutils.int32_t])
         madvise = cgutils.get_or_insert_function(builder.module, symbol, "madvise")
-        builder.call(madvise, [start, size, cgutils.int32_t(MADV_HUGEPAGE)])
-        return context.get_dummy_value()
+        advice = builder.trunc(args[1], cgutils.int32_t)
+        refused = cgutils.is_not_null(
+            builder, builder.call(madvise, [start, builder.sub(stop, start), advice])
+        )
+        edges = [builder.select(refused, word(0), builder.sub(e, address)) for e in (start, stop)]
+        return context.make_tuple(builder, result, edges)
 
-    return types.void(array), codegen
+    return result(array, types.intp), codegen
 
 
 @loop
@@ -44,7 +53,7 @@ def empty(shape, dtype):
     """``numpy.empty`` for compiled code."""
     out = np.empty(shape, dtype)
     if out.nbytes >= LARGE:  # at least one whole huge page lies within
-        _ask_for_huge_pages(out)
+        _advise(out, MADV_HUGEPAGE)
     return out
 
 
@@ -52,5 +61,10 @@ def empty(shape, dtype):
 def zeros(shape, dtype):
     """``numpy.zeros`` for compiled code."""
     out = empty(shape, dtype)
-    out[...] = 0
+    flat = out.reshape(-1)
+    start, stop = 0, 0
+    if out.nbytes >= FRESH:  # Linux drops the pages and gives new ones full of zeros: once is enough
+        start, stop = _advise(flat, MADV_DONTNEED)
+    flat[: start // out.itemsize] = 0
+    flat[stop // out.itemsize :] = 0
     return out

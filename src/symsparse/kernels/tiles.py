@@ -140,8 +140,8 @@ class _Matrix:
 def _tile(full, masked, body):
     """An intrinsic over the entries of the major slices first..last.
 
-    It covers the columns from `offset`: `full` vectors of them and perhaps a masked one for the `rest`. `fresh` says that
-    nothing has been added to the output yet.
+    It covers the columns from `offset`: `full` vectors of them and perhaps a masked one for the `rest`. `fresh` says
+    that nothing has been added to the output yet.
     """
 
     @intrinsic
