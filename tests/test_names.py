@@ -30,6 +30,7 @@ maximum minimum where sp_max sp_min sp_mean trace norm sparse_grad hstack vstack
 eye diags tril triu pushforward
 sampling_dot sp_sum ensure_sorted_indices remove0 clean get_item_2d get_item_2lists get_item_list get_item_scalar
 set_subtensor inc_subtensor with_values poisson multinomial
+get_num_threads set_num_threads
 """.split()
 OBJECTS = """
 get_item_list_grad get_item_2lists_grad

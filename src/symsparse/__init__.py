@@ -27,6 +27,7 @@ from symsparse.ops import (
     batching,
     inner_graphs,
 )
+from symsparse.threads import get_num_threads, set_num_threads
 from symsparse.types import (
     SparseTensorType,
     all_dtypes,
@@ -64,9 +65,11 @@ __all__ = [
     "csr_matrix",
     "discrete_dtypes",
     "float_dtypes",
+    "get_num_threads",
     "int_dtypes",
     "integer_dtypes",
     "matrix",
+    "set_num_threads",
     "shared",
     "sparse_formats",
     "uint_dtypes",

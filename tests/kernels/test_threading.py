@@ -1,5 +1,6 @@
 """Work cut for threads: every slice once, and results that do not depend on the number of threads."""
 
+import concurrent.futures
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import numba
 import numpy as np
 import pytest
 
+import symsparse as ss
 from symsparse.kernels import matmul, sampling, threading
-from symsparse.kernels.threading import WORTH_A_THREAD, cut
+from symsparse.kernels.base import loop
+from symsparse.kernels.threading import WORTH_A_THREAD, cut, run_chunks
 from tests.kernels.patterns import PATTERNS, Pattern, values
 
 
@@ -54,6 +57,79 @@ def test_small_work_is_not_shared(threads):
     assert threads_for(2 * WORTH_A_THREAD) == threads_for(10**12) == 2
     threads(1)
     assert threads_for(10**12) == 1
+
+
+@loop
+def note(first, last, seen, runners):
+    for k in range(first, last):
+        seen[k] += 1
+        runners[k] = numba.get_thread_id()
+        for _ in range(20_000):  # long enough for other threads to wake up
+            seen[k] += 1
+            seen[k] -= 1
+
+
+@numba.njit(nogil=True)
+def note_all(bounds):
+    seen, runners = np.zeros(bounds[-1], np.int64), np.zeros(bounds[-1], np.int64)
+    run_chunks(note, bounds, (seen, runners))
+    return seen, runners
+
+
+@pytest.mark.parametrize("bounds", [[0, 7], [0, 0, 3, 3, 10], [0], [0, 0], range(101)])
+def test_each_chunk_runs_once_on_no_more_threads_than_set(threads, bounds):
+    threads(2)
+    seen, runners = note_all(np.array(bounds, dtype="int64"))
+    assert (seen == 1).all()
+    assert len(set(runners.tolist())) <= 2
+
+
+def test_chunks_within_chunks_and_from_several_python_threads(threads):
+    if numba.threading_layer() == "workqueue":
+        pytest.skip("Numba's own threads cannot do this")
+
+    @loop
+    def outer(first, last, bounds, out):
+        for k in range(first, last):
+            run_chunks(note, bounds, (out[k], np.empty_like(out[k])))
+
+    @numba.njit(nogil=True)
+    def nested(rows, bounds):
+        out = np.zeros((len(rows) - 1, bounds[-1]), np.int64)
+        run_chunks(outer, rows, (bounds, out))
+        return out
+
+    threads(2)
+    assert (nested(np.arange(5), np.arange(9)) == 1).all()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for seen, _ in pool.map(note_all, [np.arange(33)] * 12):
+            assert (seen == 1).all()
+
+
+def test_a_chunk_that_fails_is_noticed(threads):
+    @loop
+    def fail(first, last, where):
+        if first == where:
+            raise MemoryError
+
+    @numba.njit
+    def run(bounds, where):
+        run_chunks(fail, bounds, (where,))
+
+    for n in (1, 2, 50):
+        run(np.arange(n + 1), n)
+        with pytest.raises(MemoryError, match="buffers of threads"):
+            run(np.arange(n + 1), n - 1)
+
+
+def test_public_names(threads):
+    ss.set_num_threads(1)
+    assert ss.get_num_threads() == numba.get_num_threads() == 1
+    ss.set_num_threads(2)
+    assert ss.get_num_threads() == numba.get_num_threads() == 2
+    for n in (0, numba.config.NUMBA_NUM_THREADS + 1):
+        with pytest.raises(ValueError, match="number of threads"):
+            ss.set_num_threads(n)
 
 
 @pytest.mark.parametrize("width", [5, 40])  # fewer and more columns than make a thread's share

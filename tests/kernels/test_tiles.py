@@ -1,8 +1,15 @@
 """Tiles against NumPy: every width up to a few tiles, rows with any stride, nothing read beside them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_features
+from numba.core import config
 
 from symsparse.kernels import matmul, sampling
 from symsparse.kernels.tiles import HOST_HAS_MASKS
@@ -72,3 +79,49 @@ def test_hot_loops_are_vector_code(kernel):
     multiply_adds = [line for line in code.splitlines() if "vfmadd" in line and "pd" in line]
     assert any("zmm" in line or "ymm" in line for line in multiply_adds)
     assert "prefetch" in code
+
+
+PROGRAM = """
+import sys, numpy as np, numba
+sys.path.insert(0, {tests!r})
+from tests.kernels.test_tiles import P, inside, matmul, sampling, values
+from symsparse.kernels import tiles
+assert tiles.HOST_HAS_MASKS == {masks}
+for dtype in ("float64", "float32"):
+    v = values(P.nnz, dtype)
+    dense = P.dense(v)
+    for width in (1, 8, 13, 40):
+        x, y = (inside(values((n, width), dtype, seed=n), "within NaN") for n in (P.n_minor, P.n_major))
+        assert np.array_equal(matmul.gather_matrix(v, *P.arrays, x, P.n_minor), dense @ x)
+        assert np.array_equal(matmul.scatter_matrix(v, *P.arrays, y, P.n_minor), dense.T @ y)
+        assert np.array_equal(sampling.sddmm(*P.arrays, y, x, P.n_minor), (y @ x.T)[P.majors, P.indices])
+    x, y = (values(n, dtype) for n in (P.n_minor, P.n_major))
+    assert np.array_equal(matmul.gather_vector(v, *P.arrays, x, P.n_minor), dense @ x)
+    assert np.array_equal(matmul.scatter_vector(v, *P.arrays, y, P.n_minor), dense.T @ y)
+f = numba.njit(matmul.gather_matrix.py_func)
+f(v, *P.arrays, values((P.n_minor, 40), dtype), P.n_minor)
+code = "".join(f.inspect_asm().values())
+assert "zmm" not in code
+assert {masks} == ("vfmadd" in code and "ymm" in code)
+"""
+AVX2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+movbe,+f16c"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (HOST_HAS_MASKS and "avx2" in str(config.CPU_FEATURES or get_host_cpu_features().flatten())),
+    reason="for x86-64",
+)
+@pytest.mark.parametrize(
+    ("cpu", "features", "masks"), [("haswell", AVX2, True), ("x86-64", "", False)], ids=["AVX2", "no masks"]
+)
+def test_older_processors(cpu, features, masks, tmp_path):
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": cpu,
+        "NUMBA_CPU_FEATURES": features,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    program = PROGRAM.format(tests=str(Path(__file__).parents[2]), masks=masks)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from symsparse.kernels.base import loop
@@ -24,7 +25,7 @@ def _advise(context, array, advice):
 
     (0, 0) where the advice was refused, and on other systems.
     """
-    result = types.UniTuple(types.intp, 2)
+    result = UniTuple(types.intp, 2)
 
     def codegen(context, builder, signature, args):
         word = cgutils.intp_t

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
 from numba.np.ufunc.parallel import _launch_threads
 
@@ -78,7 +79,7 @@ def run_chunks(context, body, bounds, args):
     """
     _launch_threads()
     n = types.intp
-    called = context.resolve_function_type(body, (n, n, *map(types.unliteral, args)), {})
+    called = context.resolve_function_type(body, (n, n, *map(unliteral, args)), {})
 
     def codegen(context, builder, signature, given):
         # Code that comes from the disk cache needs the symbols of the threading layer too.
