@@ -25,6 +25,10 @@ class _Loop(CPUDispatcher):
     def __call__(self, *args):
         return self.py_func(*args)
 
+    def suited_to(self, arguments):
+        """The loop that `run_chunks` calls in place of this one for arguments of these types."""
+        return self
+
 
 def loop(function=None, **options):
     """A part of kernels, compiled into each of them: NumPy's division; no global lock, so that calls can overlap.

@@ -108,16 +108,16 @@ _scatter_rows = with_tiles(_scatter_plain, scatter_rows)
 @loop
 def _scatter_matrix(t, _, threads, values, indices, indptr, x, out, parts, bounds):
     """What thread t does: columns of its own where there are enough, else rows, into an output of its own."""
-    first, last, left, right, own = 0, len(x), 0, out.shape[1], out
+    left, right, own, rows = 0, out.shape[1], out, bounds
     if len(parts) > 0:
-        first, last = bounds[t], bounds[t + 1]
+        rows = bounds[t : t + 2]
         if t > 0:
             own = parts[t - 1]
             own[:] = 0
     elif threads > 1:
         left = right * t // threads // WIDE * WIDE
         right = right if t == threads - 1 else right * (t + 1) // threads // WIDE * WIDE
-    _scatter_rows(first, last, values, indices, indptr, x[:, left:right], own[:, left:right])
+    run_chunks(_scatter_rows, rows, (values, indices, indptr, x[:, left:right], own[:, left:right]))
 
 
 @kernel
@@ -132,8 +132,8 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
     out = zeros((n_minor, width), values.dtype)
     parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
     tasks = np.arange(threads + 1)
-    given = threads, values, indices, indptr, x, out, parts, cut(indptr, threads)
-    run_chunks(_scatter_matrix, tasks, given)
+    bounds = cut(indptr, len(parts) + 1)
+    run_chunks(_scatter_matrix, tasks, (threads, values, indices, indptr, x, out, parts, bounds))
     if len(parts) > 0:
         size = n_minor * width
         run_chunks(_add_parts, tasks * size // threads, (out.reshape(-1), parts.reshape((len(parts), size))))

@@ -66,7 +66,9 @@ def cut(indptr, chunks):
 def cut_for(work, indptr):
     """Bounds of the chunks in which so many multiply-adds are shared: one where they are worth no thread."""
     threads = threads_for(work)
-    return cut(indptr, threads * CHUNKS_A_THREAD if threads > 1 else 1)
+    return cut(
+        indptr, threads * CHUNKS_A_THREAD if threads > 1 else threads
+    )  # a literal 1 compiles `cut` again
 
 
 @intrinsic
@@ -79,12 +81,14 @@ def run_chunks(context, body, bounds, args):
     """
     _launch_threads()
     n = types.intp
-    called = context.resolve_function_type(body, (n, n, *map(unliteral, args)), {})
+    arguments = (n, n, *map(unliteral, args))
+    chosen = body.dispatcher.suited_to(arguments)
+    called = context.resolve_function_type(types.Dispatcher(chosen), arguments, {})
 
     def codegen(context, builder, signature, given):
         # Code that comes from the disk cache needs the symbols of the threading layer too.
         context.active_code_library._reload_init.add(_launch_threads)
-        compiled = body.dispatcher.overloads[called.args]
+        compiled = chosen.overloads[called.args]
         context.add_linking_libs([compiled.library])
         word, pointer = cgutils.intp_t, cgutils.voidptr_t
         words = word.as_pointer()

@@ -247,25 +247,14 @@ gather_rows, scatter_rows, dot_rows = map(_covering, (_gather, _scatter, _dot))
 
 
 def with_tiles(plain, in_tiles):
-    """A loop over the major slices first..last: in tiles if the dtype has them."""
+    """The loop `plain`, in whose place `run_chunks` calls `in_tiles` if the dtype has them."""
 
-    def choose(first, last, left, indices, indptr, right, out):
-        raise TypeError("for compiled code only")
+    def suited_to(arguments):
+        _, _, left, _, _, right, out = arguments
+        return in_tiles if has_tiles(left, right, out) else plain
 
-    @overload(choose)
-    def chosen(first, last, left, indices, indptr, right, out):
-        body = in_tiles if has_tiles(left, right, out) else plain
-
-        def run(first, last, left, indices, indptr, right, out):
-            body(first, last, left, indices, indptr, right, out)
-
-        return run
-
-    @loop
-    def rows(first, last, left, indices, indptr, right, out):
-        choose(first, last, left, indices, indptr, right, out)
-
-    return rows
+    plain.suited_to = suited_to
+    return plain
 
 
 @loop
@@ -285,7 +274,7 @@ def for_tiles(left, indices, indptr, right):
 
 @overload(for_tiles)
 def _for_tiles(left, indices, indptr, right):
-    if not has_tiles(left, right):
+    if not has_tiles(left, right) or all(a.layout == "C" for a in (left, indices, indptr, right)):
         return lambda left, indices, indptr, right: (left, indices, indptr, right)
     return lambda left, indices, indptr, right: (
         _side_by_side(left),
