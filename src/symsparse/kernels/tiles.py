@@ -187,8 +187,6 @@ def _gather(builder, row, entries, r, matrix, offset, fresh):
     """``out[r] = sum values[k] * x[indices[k]]``."""
     values, x, out = matrix(2), matrix(5, offset), matrix(6, offset)
     sums = [cgutils.alloca_once_value(builder, zero) for zero in row.zeros()]
-    for place in sums:
-        builder.store(row.zeros()[0], place)
     with entries.of(r, x) as (k, base):
         factor = row.splat(values[k])
         for place, loaded in zip(sums, row.load(base), strict=True):
