@@ -10,8 +10,9 @@ from types import FunctionType
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba.core import config
+from numba.core.config import CPU_FEATURES
 from numba.extending import intrinsic
+from pytensor import config
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch import elemwise, vectorize_codegen
 from pytensor.link.numba.dispatch.basic import (
@@ -19,6 +20,7 @@ from pytensor.link.numba.dispatch.basic import (
     numba_njit,
     register_funcify_and_cache_key,
 )
+from pytensor.scalar import Add
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 from pytensor.tensor.rewriting.scalarize import ScalarizedElemwise
@@ -37,8 +39,8 @@ HINTS = {
 
 
 def _host_has_avx512():
-    if config.CPU_FEATURES is not None:
-        return "+avx512f" in config.CPU_FEATURES
+    if CPU_FEATURES is not None:
+        return "+avx512f" in CPU_FEATURES
     return get_host_cpu_features().get("avx512f", False)
 
 
@@ -106,6 +108,16 @@ def _ours(op):
     return found[0] if found else None
 
 
+def _can_take_hints(op):
+    """Whether LLVM can vectorise what the loop does beside calling the chain."""
+    if not isinstance(op, FusedElemwise):
+        return True
+    sums = [reduction for reduction in op.reduced_outputs or () if reduction is not None]
+    only_sums = all(isinstance(reduction[0], Add) for reduction in sums)
+    scatters = any(entry is not None for entry in op.indexed_outputs)
+    return only_sums and (config.numba__fastmath or not sums) and not scatters
+
+
 def _register(op_type, function):
     original = numba_funcify_and_cache_key.dispatch(op_type)
     plain = _with_names(function, _vectorized=_vectorized)
@@ -116,7 +128,8 @@ def _register(op_type, function):
         composite = _ours(op)
         if composite is None:
             return original(op, node=node, **kwargs)
-        return (hinted if composite.has_functions else plain)(op, node=node, **kwargs)
+        hints = composite.deserves_hints and _can_take_hints(op)
+        return (hinted if hints else plain)(op, node=node, **kwargs)
 
 
 _register(Elemwise, elemwise.numba_funcify_Elemwise)

@@ -1,9 +1,9 @@
 """Elementary functions without branches, tables or calls, so that LLVM turns a loop over them into vector code.
 
-In a loop, Numba calls the C library for each element. Each function here is a reduction of its argument, a polynomial or
-a rational function near zero, and selections between formulas that are all evaluated. Errors stay below 2 units in the last
-place over the whole range, subnormal numbers included; infinities, NaN and signed zeros are as in C. float32 is
-computed in float64 and rounded.
+In a loop, Numba calls the C library for each element. Each function here is a reduction of its argument, a polynomial
+or a rational function near zero, and selections between formulas that are all evaluated. Errors stay below 2 units in
+the last place over the whole range, subnormal numbers included; infinities, NaN and signed zeros are as in C. float32
+is computed in float64 and rounded.
 
 The reductions of exp and log and the coefficients of log are those of fdlibm (Sun Microsystems, 1993); those of exp
 interpolate it at Chebyshev nodes. Intel's vector library would do the same, but Numba's wheels are built without it.
@@ -14,7 +14,7 @@ import functools
 import numba
 import numpy as np
 
-# "contract": a fused multiply-add where the host has it. Nothing else may change: the reductions count on each rounding.
+# "contract": a fused multiply-add where the host has it. Nothing else may change, for roundings are counted on.
 straight = functools.partial(numba.njit, error_model="numpy", fastmath={"contract"}, forceinline=True)
 
 LOG2_E = 1.4426950408889634

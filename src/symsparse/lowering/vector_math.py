@@ -3,7 +3,7 @@
 After lowering and fusion an elementwise chain is one loop, over stored entries or over a dense array, whose body calls
 ``exp`` and the like in the C library, element by element. Here these scalar functions are replaced by those of
 `symsparse.kernels.vector_math`, and the chain is marked as ours, so that `symsparse.backends.numba_math` compiles it.
-It happens after PyTensor's fusion, and only in graphs that had a sparse variable: other programs keep PyTensor's own code.
+It happens after PyTensor's fusion, and only in graphs that had a sparse variable: other programs keep PyTensor's code.
 """
 
 from pytensor.compile import optdb
@@ -49,13 +49,32 @@ class VectorMath(scalar.UnaryScalarOp):
         return self.original.impl(x)
 
 
+# What LLVM surely vectorises. It complains on stderr where it is told to and cannot.
+STRAIGHT = (
+    VectorMath,
+    *(
+        scalar.Add,
+        scalar.Sub,
+        scalar.Mul,
+        scalar.TrueDiv,
+        scalar.Neg,
+        scalar.Reciprocal,
+        scalar.Sqr,
+        scalar.Sqrt,
+    ),
+    *(scalar.Abs, scalar.Switch, scalar.LT, scalar.LE, scalar.GT, scalar.GE, scalar.EQ, scalar.NEQ),
+    *(scalar.Cast, scalar.Identity, scalar.Second),
+)
+
+
 class VectorComposite(scalar.Composite):
     """A chain of scalar operations that is compiled as one function and inlined in the loop over the elements."""
 
     @property
-    def has_functions(self):
-        """Whether its elements cost enough for the widest vectors."""
-        return any(isinstance(node.op, VectorMath) for node in self.fgraph.apply_nodes)
+    def deserves_hints(self):
+        """Whether its elements cost enough for the widest vectors, and nothing stands in their way."""
+        ops = [node.op for node in self.fgraph.apply_nodes]
+        return any(isinstance(op, VectorMath) for op in ops) and all(isinstance(op, STRAIGHT) for op in ops)
 
 
 def vector_composite(op, inputs):
