@@ -27,3 +27,10 @@ def test_vectors_that_do_not_fit():
         scaling.scale_both(v, major, p.indptr, minor[:-1], p.indices, p.n_minor)
     with pytest.raises(ValueError, match=r"per column \(row\)"):
         scaling.scale_both(v, major[:-1], p.indptr, minor, p.indices, p.n_minor)
+    for scale in (
+        lambda v: scaling.scale_major(v, major[:-1], p.indptr),
+        lambda v: scaling.scale_minor(v, minor[:-1], p.indices, p.n_minor),
+        lambda v: scaling.scale_both(v, major[:-1], p.indptr, minor[:-1], p.indices, p.n_minor),
+    ):
+        with pytest.raises(ValueError, match="not as many values"):
+            scale(np.append(v, 1.0))

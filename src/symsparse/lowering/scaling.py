@@ -56,18 +56,14 @@ class ScaleBoth(Scale):
 
 @node_rewriter([Elemwise])
 def scale_in_one_pass(fgraph, node):
-    """Values * RepeatMajor(u) * TakeMinor(v) * ... = ScaleBoth(values * ..., u, v).
-
-    What a vector was spread over is the pattern of the values: only then were they multiplied.
-    """
+    """``values * RepeatMajor(u) * TakeMinor(v) = ScaleBoth(values, u, v)``: no vector spread over the entries."""
     if type(node.op.scalar_op) is not Mul or len({v.dtype for v in (*node.inputs, *node.outputs)}) > 1:
         return None
     if node.outputs[0].type.ndim != 1:
         return None
     rest, major, minor = [], [], []
     for v in node.inputs:
-        alone = len(fgraph.clients[v]) == 1
-        kind = type(v.owner.op) if v.owner is not None and alone else None
+        kind = type(v.owner.op) if v.owner is not None else None
         chosen = {RepeatMajor: major, TakeMinor: minor}.get(kind, rest)
         (rest if chosen else chosen).append(v)
     if not rest or not (major or minor):
