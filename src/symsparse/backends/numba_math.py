@@ -20,7 +20,7 @@ from pytensor.link.numba.dispatch.basic import (
     numba_njit,
     register_funcify_and_cache_key,
 )
-from pytensor.scalar import Add
+from pytensor.scalar import basic
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 from pytensor.tensor.rewriting.scalarize import ScalarizedElemwise
@@ -81,9 +81,15 @@ def _emit_hinted_loop(typing, context, builder, *args, **kwargs):
                 _hint(builder, branch)
 
 
-def _make_outputs(context, builder, *args, **kwargs):
-    arrays, kinds = vectorize_codegen.make_outputs(context, builder, *args, **kwargs)
+def _make_outputs(context, builder, *args, update_outputs=None, **kwargs):
+    arrays, kinds = vectorize_codegen.make_outputs(
+        context, builder, *args, update_outputs=update_outputs, **kwargs
+    )
+    inputs = args[4]
+    reused = {id(a) for a in (*inputs, *(written for written, _ in (update_outputs or {}).values()))}
     for array, kind in zip(arrays, kinds, strict=True):
+        if id(array) in reused:
+            continue
         size = builder.mul(array.nitems, array.itemsize)
         with builder.if_then(builder.icmp_signed(">=", size, size.type(LARGE)), likely=False):
             signature, advise = _ask_for_huge_pages._defn(None, kind)
@@ -108,12 +114,24 @@ def _ours(op):
     return found[0] if found else None
 
 
-def _can_take_hints(op):
-    """Whether LLVM can vectorise what the loop does beside calling the chain."""
+# What LLVM surely vectorises. It complains on stderr where it is told to and cannot.
+STRAIGHT = (
+    VectorMath,
+    *(basic.Add, basic.Sub, basic.Mul, basic.TrueDiv, basic.Neg, basic.Reciprocal, basic.Sqr, basic.Sqrt),
+    *(basic.Abs, basic.Switch, basic.LT, basic.LE, basic.GT, basic.GE, basic.EQ, basic.NEQ),
+    *(basic.Cast, basic.Identity, basic.Second),
+)
+
+
+def deserves_hints(op):
+    """Whether elements of the loop cost enough for the widest vectors, and nothing stands in their way."""
+    steps = [node.op for node in _ours(op).fgraph.apply_nodes]
+    if not any(isinstance(s, VectorMath) for s in steps) or not all(isinstance(s, STRAIGHT) for s in steps):
+        return False
     if not isinstance(op, FusedElemwise):
         return True
     sums = [reduction for reduction in op.reduced_outputs or () if reduction is not None]
-    only_sums = all(isinstance(reduction[0], Add) for reduction in sums)
+    only_sums = all(isinstance(reduction[0], basic.Add) for reduction in sums)
     scatters = any(entry is not None for entry in op.indexed_outputs)
     return only_sums and (config.numba__fastmath or not sums) and not scatters
 
@@ -125,11 +143,9 @@ def _register(op_type, function):
 
     @register_funcify_and_cache_key(op_type)
     def funcify(op, node=None, **kwargs):
-        composite = _ours(op)
-        if composite is None:
+        if _ours(op) is None:
             return original(op, node=node, **kwargs)
-        hints = composite.deserves_hints and _can_take_hints(op)
-        return (hinted if hints else plain)(op, node=node, **kwargs)
+        return (hinted if deserves_hints(op) else plain)(op, node=node, **kwargs)
 
 
 _register(Elemwise, elemwise.numba_funcify_Elemwise)

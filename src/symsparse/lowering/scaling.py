@@ -61,11 +61,12 @@ def scale_in_one_pass(fgraph, node):
         return None
     if node.outputs[0].type.ndim != 1:
         return None
-    rest, major, minor = [], [], []
+    rest: list = []
+    spread: dict = {RepeatMajor: [], TakeMinor: []}
     for v in node.inputs:
-        kind = type(v.owner.op) if v.owner is not None else None
-        chosen = {RepeatMajor: major, TakeMinor: minor}.get(kind, rest)
+        chosen = spread.get(type(v.owner.op), rest) if v.owner is not None else rest
         (rest if chosen else chosen).append(v)
+    major, minor = spread.values()
     if not rest or not (major or minor):
         return None
     values = rest[0] if len(rest) == 1 else Elemwise(node.op.scalar_op)(*rest)

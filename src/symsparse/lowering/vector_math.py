@@ -49,32 +49,8 @@ class VectorMath(scalar.UnaryScalarOp):
         return self.original.impl(x)
 
 
-# What LLVM surely vectorises. It complains on stderr where it is told to and cannot.
-STRAIGHT = (
-    VectorMath,
-    *(
-        scalar.Add,
-        scalar.Sub,
-        scalar.Mul,
-        scalar.TrueDiv,
-        scalar.Neg,
-        scalar.Reciprocal,
-        scalar.Sqr,
-        scalar.Sqrt,
-    ),
-    *(scalar.Abs, scalar.Switch, scalar.LT, scalar.LE, scalar.GT, scalar.GE, scalar.EQ, scalar.NEQ),
-    *(scalar.Cast, scalar.Identity, scalar.Second),
-)
-
-
 class VectorComposite(scalar.Composite):
     """A chain of scalar operations that is compiled as one function and inlined in the loop over the elements."""
-
-    @property
-    def deserves_hints(self):
-        """Whether its elements cost enough for the widest vectors, and nothing stands in their way."""
-        ops = [node.op for node in self.fgraph.apply_nodes]
-        return any(isinstance(op, VectorMath) for op in ops) and all(isinstance(op, STRAIGHT) for op in ops)
 
 
 def vector_composite(op, inputs):
