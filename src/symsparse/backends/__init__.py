@@ -13,6 +13,7 @@ class LoadBackend(GraphRewriter):
         mode = getattr(fgraph, "_compile_mode", None)
         if any(cls.__name__ == "NumbaLinker" for cls in type(getattr(mode, "linker", None)).__mro__):
             import symsparse.backends.numba
+            import symsparse.backends.numba_math
 
 
 class SwapNumbaInputs(GraphRewriter):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.scaling import MISFIT_MAJOR, MISFIT_MINOR
 
 
 @kernel
@@ -116,10 +117,7 @@ def nonzero_pattern(values, indices, indptr):
 def repeat_major(v, indptr):
     """One element of `v` for each stored entry: that of its major slice."""
     if len(v) != len(indptr) - 1:
-        raise ValueError(
-            "mul, col_scale or row_scale: the shapes do not fit: "
-            "a vector does not have one element per row (column) of the sparse matrix"
-        )
+        raise ValueError(MISFIT_MAJOR)
     out = np.empty(indptr[len(indptr) - 1], dtype=v.dtype)
     for r in range(len(v)):
         out[indptr[r] : indptr[r + 1]] = v[r]
@@ -130,10 +128,7 @@ def repeat_major(v, indptr):
 def take_minor(v, indices, n_minor):
     """One element of `v` for each stored entry: that of its minor index."""
     if len(v) != n_minor:
-        raise ValueError(
-            "mul, col_scale or row_scale: the shapes do not fit: "
-            "a vector does not have one element per column (row) of the sparse matrix"
-        )
+        raise ValueError(MISFIT_MINOR)
     out = np.empty(len(indices), dtype=v.dtype)
     indices = unsigned(indices)
     for k in range(len(out)):

@@ -22,5 +22,6 @@ from symsparse.lowering import (
     stacking,
     updating,
     values,
+    vector_math,
 )
 from symsparse.lowering.base import lowering_db
