@@ -27,7 +27,7 @@ REFUSALS = (TypeError, ValueError, IndexError, OverflowError, MemoryError)
 # One of them is in each message that says what is wrong.
 WORDS = re.compile(
     "[Mm]alformed|SparseTensorType|shape|size|index_dtype|getitem|two dimensions|number of|negative|multinomial|inner"
-    "|outside|do not pair|do not fit|differ|not aligned"
+    "|outside|do not pair|do not fit|differ|not aligned|dtype"
 )
 OUT_OF_BOUNDS = "index is out of bounds"  # what Numba's checks of bounds raise
 EXTREME = (
@@ -109,17 +109,20 @@ def corrupted(parts, rng):
     elif change == "rank":
         a = a[:, None] if rng.random() < 0.5 else a.reshape(-1)[:1].reshape(()) if len(a) else a[None]
     elif change == "shuffled":
-        a = rng.permutation(a)
+        a = a[rng.permutation(len(a))]
     return parts | {what: a}
 
 
 def legal(parts, format):
-    """Whether these are the parts of a matrix of floats: the definition, by plain loops. None: SciPy's slack."""
+    """Whether these are the parts of a matrix of floats: the definition, by plain loops.
+
+    None: it may be refused (slack behind the last entry, complex numbers for an input of real ones).
+    """
     data, indices, indptr = (parts[k] for k in ("data", "indices", "indptr"))
     n_major, n_minor = parts["shape"] if format == "csr" else parts["shape"][::-1]
     if any(a.ndim != 1 for a in (data, indices, indptr)) or n_major < 0 or n_minor < 0:
         return False
-    if any(a.dtype.kind not in "iu" for a in (indices, indptr)) or data.dtype.kind not in "fiub":
+    if any(a.dtype.kind not in "iu" for a in (indices, indptr)) or data.dtype.kind not in "fiubc":
         return False
     if len(indptr) != n_major + 1 or indptr[0] != 0 or max(n_major, n_minor) >= 2**63:
         return False
@@ -130,7 +133,7 @@ def legal(parts, format):
         return False
     if not all(0 <= int(i) < n_minor for i in indices[:nnz]):
         return False
-    return True if nnz == len(data) == len(indices) else None
+    return True if nnz == len(data) == len(indices) and data.dtype.kind in "fiu" else None
 
 
 def bare(parts, format):
@@ -143,7 +146,7 @@ def bare(parts, format):
 def dense(parts, format):
     """The dense matrix, added up entry by entry; None if it is too large to be looked at."""
     shape = parts["shape"]
-    if max(shape) > 1000:
+    if max(shape) > 1000 or parts["data"].dtype.kind not in "fiu":
         return None
     out = np.zeros(shape if format == "csr" else shape[::-1])
     indptr = parts["indptr"]
@@ -307,7 +310,8 @@ class Fuzzer:
         index_like = all(parts[k].ndim == 1 and parts[k].dtype.kind in "iu" for k in ("indices", "indptr"))
         index_like &= max(map(abs, parts["shape"])) < 2**63
         if index_like and parts["data"].ndim == 1 and parts["data"].dtype == "float64":
-            vectors = [parts["data"], *(wrapped(parts[k]) for k in ("indices", "indptr"))]
+            data = np.require(parts["data"], requirements="A")  # PyTensor's dense inputs are aligned
+            vectors = [data, *(wrapped(parts[k]) for k in ("indices", "indptr"))]
             shape = np.array(parts["shape"], dtype="int64")
             built = self.built[format]
             self.attempt(

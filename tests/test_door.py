@@ -138,6 +138,7 @@ def test_static_shape_is_checked():
 
 
 MALFORMED = {
+    "a size is negative": {"_shape": (3, -4), "data": [], "indices": [], "indptr": [0, 0, 0, 0]},
     "indptr has 3 elements": {"indptr": [0, 2, 4]},
     "indptr has 0 elements": {"indptr": []},
     "indptr starts at 1": {"indptr": [1, 2, 2, 4]},
@@ -157,7 +158,10 @@ MALFORMED = {
 
 @pytest.mark.parametrize("cause", MALFORMED)
 def test_malformed_matrices_are_refused(cause):
-    arrays = {name: np.array(array, None if array else "int32") for name, array in MALFORMED[cause].items()}
+    arrays = {
+        name: array if name == "_shape" else np.array(array, None if array else "int32")
+        for name, array in MALFORMED[cause].items()
+    }
     A = with_arrays(**arrays)
     for _ in range(2):  # a refused value is not taken for a checked one
         with pytest.raises(ValueError, match=f"Malformed csr matrix of shape.*{cause}"):

@@ -35,6 +35,7 @@ _FILLABLE = all(
 )
 _MAXPRINT = getattr(sp.csr_array((1, 1)), "maxprint", 50)
 CHECKED = "_symsparse_checked"  # the attribute: (data, indices, indptr, is canonical)
+PICKLE_FORMAT = 1  # grows when an older version could not read, or would misread, what this one pickles
 _SCIPY_FACTS = ("_has_sorted_indices", "_has_canonical_format")
 
 
@@ -61,6 +62,8 @@ def check_pattern(format, n_values, indices, indptr, shape):
     def bad(cause):
         return ValueError(f"Malformed {format} matrix of shape {tuple(map(int, shape))}: {cause}.")
 
+    if min(n_major, n_minor) < 0:
+        raise bad("a size is negative")
     if len(indptr) != n_major + 1:
         raise bad(f"indptr has {len(indptr)} elements, but {n_major} {major}s need {n_major + 1}")
     if indptr[0] != 0:
@@ -156,6 +159,21 @@ class SparseTensorType(Type, HasDataType, HasShape):
             index_dtype=index_dtype or self.index_dtype,
             **kwargs,
         )
+
+    # -- pickles ------------------------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        return self.__dict__ | {"symsparse_format": PICKLE_FORMAT}
+
+    def __setstate__(self, state):
+        # Every pickle of ours holds a type: graphs, constants, shared variables and functions alike.
+        found = state.get("symsparse_format", 1)
+        if found > PICKLE_FORMAT:
+            raise ValueError(
+                f"This was pickled by a newer version of symsparse (format {found}; this one reads up to "
+                f"{PICKLE_FORMAT}). Upgrade symsparse to load it."
+            )
+        self.__dict__.update((name, value) for name, value in state.items() if name != "symsparse_format")
 
     # -- values -------------------------------------------------------------------------------------------------
 
