@@ -250,3 +250,15 @@ def test_empty_matrices_pass(format):
     for shape in ((0, 0), (0, 3), (3, 0), (3, 4)):
         A = types.SCIPY_CLASSES[format](shape)
         assert SparseTensorType(format, "float64", shape).filter(A) is A
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float64"])
+def test_entries_of_a_bool_matrix_that_are_stored_twice_count_once(dtype):
+    """True + True is True; each of them cast to a number would count."""
+    indices, indptr = np.array([2, 0, 0], "int32"), np.array([0, 3], "int32")
+    A = sp.csr_array((np.ones(3, bool), indices, indptr), shape=(1, 3))
+    B = SparseTensorType("csr", dtype).filter(A)
+    np.testing.assert_array_equal(B.indices, [0, 2])
+    np.testing.assert_array_equal(B.data, np.ones(2, dtype))
+    np.testing.assert_array_equal(A.indices, [2, 0, 0])
+    assert SparseTensorType("csr", dtype).filter(B) is B

@@ -56,7 +56,7 @@ def test_types_and_constants(way):
 
 
 def test_compiled_functions(way):
-    x, v, s, f, out = graph()
+    x, v, _, f, out = graph()
     function = pytensor.function([x, v], out, mode=reference_mode, updates=[(f.values, f.values + 1)])
     twin = WAYS[way](function)
     first, again = (function(A, [1.0, 2.0, 3.0]) for _ in range(2))

@@ -245,6 +245,12 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "
                 f"{self}; declare it with index_dtype='int64'."
             )
+        if data.dtype == bool:
+            # True + True is True, but behind a cast to numbers two stored entries would count twice.
+            summed = self._cls((data, indices, indptr), shape=shape, copy=True)
+            if not summed.has_canonical_format:
+                summed.sum_duplicates()
+                data, indices, indptr = summed.data, summed.indices, summed.indptr
         data = _plain(data, self.numpy_dtype)
         indices, indptr = _plain(indices, self.numpy_index_dtype), _plain(indptr, self.numpy_index_dtype)
         if not (
