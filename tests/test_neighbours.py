@@ -54,7 +54,8 @@ for label, out in {
     pytensor.dprint(f, file=text, print_op_info=False)
     print(label, text.getvalue())
     print(np.asarray(f(D, D + 1, S).tolist() if hasattr(f(D, D + 1, S), "tolist") else f(D, D + 1, S).toarray()))
-show("shares", lambda: (TensorType.may_share_memory(D, D[0]), TensorType.may_share_memory(D, S), TensorType.may_share_memory(S, D)))
+for a, b in ((D, D[0]), (D, S), (S, D)):
+    show("shares", lambda: TensorType.may_share_memory(a, b))
 state, = [pytensor.scan(lambda p, q: p * q, x, pt.ones(3), return_updates=False)[-1]]
 print(pytensor.function([x], state, mode=mode)(D))
 print(sorted(n for n in pytensor.compile.optdb._names if "symsparse" not in n)[:400])
