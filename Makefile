@@ -11,7 +11,7 @@ export PYTENSOR_FLAGS := $(PYTENSOR_FLAGS),base_compiledir=$(CURDIR)/.cache/pyte
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow support lint format types bench clean help
+.PHONY: demo test test-slow soak support lint format types bench clean help
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.dev ## train a sparse model on real text (ARGS="--help" for the options)
@@ -22,6 +22,9 @@ test: $(VENV)/.dev ## all tests but the slow ones, and every example in docstrin
 
 test-slow: $(VENV)/.dev ## the slow tests
 	$(PY) -m pytest -m slow -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
+
+soak: $(VENV)/.dev ## half an hour of random expressions, compiled against the reference (ARGS="--minutes 2")
+	$(PY) -W error -m tests.soak --minutes 30 $(ARGS)
 
 support: $(VENV)/.dev ## run every test of the op table, and write docs/support.md from what passed
 	$(PY) -m pytest -p tests.support tests/ops/test_table.py tests/ops/test_higher_order.py tests/backends/test_c.py \

@@ -138,6 +138,7 @@ def test_static_shape_is_checked():
 
 
 MALFORMED = {
+    "a size is negative": {"_shape": (3, -4), "data": [], "indices": [], "indptr": [0, 0, 0, 0]},
     "indptr has 3 elements": {"indptr": [0, 2, 4]},
     "indptr has 0 elements": {"indptr": []},
     "indptr starts at 1": {"indptr": [1, 2, 2, 4]},
@@ -157,7 +158,10 @@ MALFORMED = {
 
 @pytest.mark.parametrize("cause", MALFORMED)
 def test_malformed_matrices_are_refused(cause):
-    arrays = {name: np.array(array, None if array else "int32") for name, array in MALFORMED[cause].items()}
+    arrays = {
+        name: array if name == "_shape" else np.array(array, None if array else "int32")
+        for name, array in MALFORMED[cause].items()
+    }
     A = with_arrays(**arrays)
     for _ in range(2):  # a refused value is not taken for a checked one
         with pytest.raises(ValueError, match=f"Malformed csr matrix of shape.*{cause}"):
@@ -246,3 +250,15 @@ def test_empty_matrices_pass(format):
     for shape in ((0, 0), (0, 3), (3, 0), (3, 4)):
         A = types.SCIPY_CLASSES[format](shape)
         assert SparseTensorType(format, "float64", shape).filter(A) is A
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float64"])
+def test_entries_of_a_bool_matrix_that_are_stored_twice_count_once(dtype):
+    """True + True is True; each of them cast to a number would count."""
+    indices, indptr = np.array([2, 0, 0], "int32"), np.array([0, 3], "int32")
+    A = sp.csr_array((np.ones(3, bool), indices, indptr), shape=(1, 3))
+    B = SparseTensorType("csr", dtype).filter(A)
+    np.testing.assert_array_equal(B.indices, [0, 2])
+    np.testing.assert_array_equal(B.data, np.ones(2, dtype))
+    np.testing.assert_array_equal(A.indices, [2, 0, 0])
+    assert SparseTensorType("csr", dtype).filter(B) is B

@@ -238,7 +238,7 @@ def _defer_to_sparse():
         def method(self, other):
             if isinstance(other, SparseVariable):
                 return NotImplemented
-            if sp.issparse(other):
+            if isinstance(other, sp.sparray):  # spmatrix stays pytensor.sparse's, as in the registries above
                 mirrored = _MIRRORED.get(name) or (
                     f"__{name[3:]}" if name.startswith("__r") else f"__r{name[2:]}"
                 )

@@ -35,6 +35,7 @@ _FILLABLE = all(
 )
 _MAXPRINT = getattr(sp.csr_array((1, 1)), "maxprint", 50)
 CHECKED = "_symsparse_checked"  # the attribute: (data, indices, indptr, is canonical)
+PICKLE_FORMAT = 1  # grows when an older version could not read, or would misread, what this one pickles
 _SCIPY_FACTS = ("_has_sorted_indices", "_has_canonical_format")
 
 
@@ -61,19 +62,28 @@ def check_pattern(format, n_values, indices, indptr, shape):
     def bad(cause):
         return ValueError(f"Malformed {format} matrix of shape {tuple(map(int, shape))}: {cause}.")
 
+    if min(n_major, n_minor) < 0:
+        raise bad("a size is negative")
     if len(indptr) != n_major + 1:
         raise bad(f"indptr has {len(indptr)} elements, but {n_major} {major}s need {n_major + 1}")
     if indptr[0] != 0:
         raise bad(f"indptr starts at {indptr[0]} instead of 0")
-    steps = np.flatnonzero(indptr[1:] < indptr[:-1])
-    if len(steps):
-        raise bad(f"indptr decreases after {major} {steps[0]}")
+    decreases = indptr[1:] < indptr[:-1]
+    if decreases.any():
+        raise bad(f"indptr decreases after {major} {decreases.argmax()}")
     if not (n_values == len(indices) == indptr[-1]):
         raise bad(f"{n_values} values and {len(indices)} indices, but indptr ends at {indptr[-1]}")
-    if len(indices):
+    # One pass: read as unsigned numbers, those below zero are the largest.
+    if len(indices) and indices.view(f"{indices.dtype.byteorder}u{indices.dtype.itemsize}").max() >= n_minor:
         low, high = indices.min(), indices.max()
-        if low < 0 or high >= n_minor:
-            raise bad(f"{minor} index {low if low < 0 else high} is outside 0..{n_minor - 1}")
+        raise bad(f"{minor} index {low if low < 0 else high} is outside 0..{n_minor - 1}")
+
+
+def _plain(array, dtype):
+    """The vector itself if it has this dtype, lies in one piece and is aligned; else a copy that does."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.require(array, dtype, ["C", "A"])
 
 
 class SparseTensorType(Type, HasDataType, HasShape):
@@ -150,6 +160,21 @@ class SparseTensorType(Type, HasDataType, HasShape):
             **kwargs,
         )
 
+    # -- pickles ------------------------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        return self.__dict__ | {"symsparse_format": PICKLE_FORMAT}
+
+    def __setstate__(self, state):
+        # Every pickle of ours holds a type: graphs, constants, shared variables and functions alike.
+        found = state.get("symsparse_format", 1)
+        if found > PICKLE_FORMAT:
+            raise ValueError(
+                f"This was pickled by a newer version of symsparse (format {found}; this one reads up to "
+                f"{PICKLE_FORMAT}). Upgrade symsparse to load it."
+            )
+        self.__dict__.update((name, value) for name, value in state.items() if name != "symsparse_format")
+
     # -- values -------------------------------------------------------------------------------------------------
 
     def filter(self, value, strict=False, allow_downcast=None):
@@ -164,6 +189,8 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 and mark[0] is fields["data"]
                 and mark[1] is indices
                 and mark[2] is fields["indptr"]
+                # ... but not those of a matrix that shares its arrays with this one.
+                and mark[2].item(-1) == len(indices)
                 and mark[0].dtype == self.numpy_dtype
                 and indices.dtype == self.numpy_index_dtype
                 and (self._any_shape or self.admits(value.shape))
@@ -218,9 +245,14 @@ class SparseTensorType(Type, HasDataType, HasShape):
                 f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "
                 f"{self}; declare it with index_dtype='int64'."
             )
-        data = np.require(data, self.numpy_dtype, ["C", "A"])
-        indices = np.require(indices, self.numpy_index_dtype, ["C", "A"])
-        indptr = np.require(indptr, self.numpy_index_dtype, ["C", "A"])
+        if data.dtype == bool:
+            # True + True is True, but behind a cast to numbers two stored entries would count twice.
+            summed = self._cls((data, indices, indptr), shape=shape, copy=True)
+            if not summed.has_canonical_format:
+                summed.sum_duplicates()
+                data, indices, indptr = summed.data, summed.indices, summed.indptr
+        data = _plain(data, self.numpy_dtype)
+        indices, indptr = _plain(indices, self.numpy_index_dtype), _plain(indptr, self.numpy_index_dtype)
         if not (
             type(given) is self._cls
             and data is given.data
@@ -335,7 +367,9 @@ def _shape_text(shape):
 def type_of(value, format=None, shape=None):
     """The narrowest `SparseTensorType` that holds a SciPy value; formats other than csr and csc become csr."""
     format = format or (value.format if value.format in SCIPY_CLASSES else "csr")
-    wide = max(*value.shape, value.nnz) > np.iinfo(np.int32).max
+    # SciPy reads `nnz` from an indptr that nobody has checked yet.
+    stored = np.size(value.data) if value.format in SCIPY_CLASSES else value.nnz
+    wide = max(*value.shape, stored) > np.iinfo(np.int32).max
     return SparseTensorType(
         format, value.dtype, value.shape if shape is None else shape, index_dtype="int64" if wide else "int32"
     )

@@ -10,12 +10,15 @@ import importlib
 
 import llvmlite.binding as llvm
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
 from numba.core.imputils import impl_ret_new_ref
 from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
+from pytensor.link.numba.cache import NUMBA_CACHE_PATH
 
 from symsparse.kernels import fingerprint
+from symsparse.kernels.caching import share_safely
 
 
 def _rebuild(original):
@@ -33,6 +36,20 @@ def _rebuild(original):
 
 
 CompileResult._rebuild = _rebuild(CompileResult._rebuild.__func__)
+
+
+def _share_compiled_graphs(original):
+    """Numba's cache of a function, safe to share by processes where the function is one of PyTensor's."""
+
+    def __init__(self, py_func):
+        original(self, py_func)
+        if self.cache_path == NUMBA_CACHE_PATH:
+            share_safely(self)
+
+    return __init__
+
+
+FunctionCache.__init__ = _share_compiled_graphs(FunctionCache.__init__)
 
 
 def publish(name, arguments):

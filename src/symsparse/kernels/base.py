@@ -5,14 +5,17 @@ import hashlib
 from pathlib import Path
 
 import numba
-from numba.core import types
+from numba.core import config, types
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from symsparse.kernels.caching import share_safely
+
 
 def _fingerprint():
-    digest = hashlib.sha256(numba.__version__.encode())
+    # NUMBA_BOUNDSCHECK=1 makes checked code of the same source; tests run the kernels like that, too.
+    digest = hashlib.sha256(f"{numba.__version__} {config.BOUNDSCHECK}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return int(digest.hexdigest()[:12], 16)
@@ -45,9 +48,13 @@ def loop(function=None, **options):
 
 def kernel(function):
     """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
-    compiled = numba.njit(function, error_model="numpy", nogil=True, cache=True)
+    compiled = numba.njit(function, error_model="numpy", nogil=True)
+    try:
+        compiled.enable_caching()
+    except RuntimeError:  # no directory can be written
+        return compiled
     # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
-    compiled._cache._cache_file._source_stamp = fingerprint
+    share_safely(compiled._cache)._cache_file._source_stamp = fingerprint
     return compiled
 
 

@@ -34,7 +34,8 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks").
+    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks"). Of inputs that this
+    op is there to check ("as checked") no kernel may read others before than those of a matrix.
     """
 
     __props__: Any = ()
@@ -258,7 +259,7 @@ def canonical_fact(indices, indptr):
         said = getattr(op, "canonical", False)
         if said is True:
             return True
-        if said == "as input":
+        if said == "as input" or (said == "as checked" and comes_from_a_matrix(*owner.inputs[:2])):
             return canonical_fact(*owner.inputs[:2])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
@@ -268,6 +269,13 @@ def canonical_fact(indices, indptr):
     from symsparse.lowering.layout import IsCanonical
 
     return IsCanonical()(indices, indptr)
+
+
+def comes_from_a_matrix(indices, indptr):
+    """Whether two index vectors are a pattern that was checked already."""
+    indices, indptr = unchecked(indices), unchecked(indptr)
+    owner = indices.owner
+    return owner is not None and owner is indptr.owner and isinstance(owner.op, KernelOp | CSMProperties)
 
 
 def same_index_dtype(*many):

@@ -1,8 +1,12 @@
 """Lowering of construction from parts, and of reading parts."""
 
+import contextlib
+
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
+from pytensor.scalar import Cast
+from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_useless
 from pytensor.tensor.shape import Shape_i
 
@@ -11,22 +15,25 @@ from symsparse.lowering.base import (
     KernelOp,
     Parts,
     check,
+    comes_from_a_matrix,
     guard,
     lowering_db,
     lowers,
     parts,
+    unchecked,
     vector,
 )
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import is_sparse
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, SpecifyShape
+from symsparse.types import check_pattern
 
 
 class CheckPattern(KernelOp):
     """(indices, indptr, n_values, n_major, n_minor) -> indices, indptr, or a ValueError."""
 
     kernel = "csm.check_pattern"
-    canonical = "as input"
+    canonical = "as checked"
     view_map = {0: [0], 1: [1]}
 
     def outputs(self, indices, indptr, n_values, n_major, n_minor):
@@ -89,7 +96,28 @@ def lower_specify_shape(node, x):
 def lower_csm_grad(node, *vectors):
     # The 8 vectors do not tell the format: read both matrices as csr.
     x, g = (Parts("csr", *vectors[i : i + 4]) for i in (0, 4))
-    return sample_sparse(g, x).values
+    return sample_sparse(_checked(g, g.values), _checked(x, x.indices)).values
+
+
+def _checked(p, values):
+    """`p`, with a check of the pattern unless it comes from a matrix."""
+    indices, indptr = (_uncast(v) for v in p.pattern)
+    if comes_from_a_matrix(indices, indptr):
+        return p
+    if isinstance(indices, Constant) and isinstance(indptr, Constant) and isinstance(p.shape, Constant):
+        shape = (len(indptr.data) - 1, max([0, *p.shape.data]))
+        with contextlib.suppress(ValueError):
+            check_pattern("csr", len(indices.data), indices.data, indptr.data, shape)
+            return p
+    n_major, n_minor = p.indptr.shape[0] - 1, pt.max(p.shape)
+    indices, indptr = CheckPattern()(*p.pattern, values.shape[0], n_major, n_minor)
+    return p._replace(indices=indices, indptr=indptr)
+
+
+def _uncast(v):
+    v = unchecked(v)
+    cast = v.owner is not None and isinstance(v.owner.op, Elemwise) and isinstance(v.owner.op.scalar_op, Cast)
+    return _uncast(v.owner.inputs[0]) if cast else v
 
 
 # Not among the "useless" rewrites: that group asserts that all replacements come from one node.

@@ -118,8 +118,9 @@ class CSM(SparseOp):
         return [[True], [False], [False], [False]]
 
     def cotangents(self, inputs, output, g):
-        data, *pattern = inputs
-        return [csm_grad(data, *pattern, *csm_properties(_of_format(g, output)))]
+        # The pattern of the output is one that was checked.
+        pattern = inputs[1:] if self.trusted else CSMProperties()(output)[1:]
+        return [csm_grad(inputs[0], *pattern, *csm_properties(_of_format(g, output)))]
 
 
 def _cast_index(part, dtype):
@@ -221,6 +222,8 @@ class CSMGrad(SparseOp):
         if len(inputs[2]) != len(inputs[6]) or tuple(inputs[3]) != tuple(inputs[7]):
             raise ValueError(f"csm_grad: shapes differ: {tuple(inputs[3])} and {tuple(inputs[7])}.")
         shape = (len(inputs[2]) - 1, int(max([0, *inputs[3]])))
+        check_pattern("csr", len(inputs[1]), inputs[1], inputs[2], shape)
+        check_pattern("csr", len(inputs[4]), inputs[5], inputs[6], shape)
         x = compressed("csr", inputs[0], inputs[1], inputs[2], shape)
         g = compressed("csr", inputs[4], inputs[5], inputs[6], shape)
         outputs[0][0] = lookup(g, x)
@@ -262,7 +265,7 @@ def csm_properties(csm):
     array([0, 1, 2], dtype=int32)
     """
     x = sparse_operand("csm_properties", csm)
-    if x.owner is not None and isinstance(x.owner.op, CSM):
+    if x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted:
         return list(x.owner.inputs)
     return CSMProperties()(x)
 

@@ -1,0 +1,249 @@
+"""Random expressions, compiled, against the reference: ``make soak``, or ``python -m tests.soak --minutes 30``.
+
+Each seed makes one expression of public functions on sparse and dense inputs of random formats, dtypes and shapes,
+with its gradients, and runs it on awkward values in both modes. It prints what differed as JSON, with the seeds:
+``--seed 17 --count 1`` makes one again. Live allocations of compiled code must come back to where they were.
+"""
+
+import argparse
+import gc
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import scipy.sparse as sp
+from numba.core.runtime import _nrt_python as nrt
+
+import symsparse as ss
+from symsparse.ops.base import is_sparse
+from symsparse.testing import random_sparse, reference_mode
+from tests.ops.generate import lowered_mode
+
+MODES = {"lowered": lowered_mode, "numba": "NUMBA"}
+DTYPES = "float64 float64 float64 float32 int32 int8 complex128 bool".split()
+REFUSALS = (TypeError, ValueError, IndexError)
+UGLY = (
+    {},
+    {"unsorted_indices": True},
+    {"duplicates": True, "unsorted_indices": True},
+    {"explicit_zero": True},
+    {"density": 0.0},
+    {"density": 1.0},
+)
+
+
+def other(format):
+    return "csc" if format == "csr" else "csr"
+
+
+UNARY = {
+    "T": lambda x: x.T,
+    "neg": lambda x: -x,
+    "sin": ss.sin,
+    "square": ss.square,
+    "sqrt": lambda x: ss.sqrt(abs(x)),  # PyTensor takes sqrt(x ** 2) for abs(x), which is wrong for complex x
+    "exp": lambda x: ss.structured_exp(x),
+    "format": lambda x: x.asformat(other(x.format)),
+    "clean": ss.clean,
+    "tril": lambda x: ss.tril(x),
+    "triu": lambda x: ss.triu(x, 1),
+    "twice": lambda x: x * 2,
+    "ones": ss.sp_ones_like,
+    "single": lambda x: x.astype("float32"),
+    "double": lambda x: x.astype("float64"),
+    "rows": lambda x: x[::-2],
+    "columns": lambda x: x[:, 1:],
+    "taken": lambda x: x[[0, 0, -1]],
+    "values": lambda x: x.with_values(x.values * 3),
+    "scaled": lambda x: ss.row_scale(x, ss.sp_sum(x, axis=1)),
+    "normed": lambda x: ss.col_scale(x, pt.arange(x.shape[1]).astype(x.dtype)),
+    "gram": lambda x: ss.structured_dot(x, x.T),
+    "copied": lambda x: ss.vstack([x, x]),
+    "kept": lambda x: ss.structured_maximum(x, 0.25),
+    "set": lambda x: ss.set_subtensor(x[0], 1),
+}
+BINARY = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "maximum": lambda x, y: ss.maximum(x, y),
+    "where": lambda x, y: x * (x > y).astype(x.dtype),
+    "dot": ss.structured_dot,
+    "dot_t": lambda x, y: ss.structured_dot(x, y.T),
+    "hstack": lambda x, y: ss.hstack([x, y]),
+    "vstack": lambda x, y: ss.vstack([x, y], format="csc"),
+    "sample": lambda x, y: ss.sample(x, y),
+}
+DENSE = {
+    "times": lambda x, d: x * d,
+    "product": lambda x, d: x @ d.T,
+    "sampled": lambda x, d: ss.sample(d, x),
+    "lazy": lambda x, d: ss.sample(pt.sin(d) @ (d.T @ d), x),
+    "row": lambda x, d: x * d[0],
+    "sum": lambda x, d: (x + d).sum(axis=0),
+    "vector": lambda x, d: x @ d[0],
+    "left": lambda x, d: d.T @ x,
+}
+
+
+class Expression:
+    """One random expression: inputs, how to draw values for them, and outputs."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.inputs, self.makers = [], []
+        shape = tuple(int(n) for n in self.rng.integers(1, 7, 2))
+        self.sparse = [self.sparse_input(shape) for _ in range(self.rng.integers(1, 4))]
+        self.dense = [self.dense_input(shape)]
+        self.steps, sinks = [], []
+        for _ in range(self.rng.integers(2, 7)):
+            made = self.step()
+            if made is not None:
+                (self.sparse if is_sparse(made) else sinks).append(made)
+        self.outputs = [*self.sparse[-2:], *sinks]
+        self.add_gradients()
+
+    def sparse_input(self, shape):
+        rng = self.rng
+        format, dtype = str(rng.choice(["csr", "csc"])), str(rng.choice(DTYPES))
+        wide = rng.random() < 0.15
+        x = ss.matrix(
+            format,
+            dtype=dtype,
+            shape=shape if rng.random() < 0.3 else (None, None),
+            index_dtype="int64" if wide else "int32",
+        )
+        gap = (0, 4) if np.dtype(dtype).kind == "i" else (-0.9, 0.9)
+        self.inputs.append(x)
+
+        def make(ugly, rng):
+            ugly = {"density": 0.4, **ugly}
+            return random_sparse(
+                format, shape, dtype=dtype, gap=gap, rng=rng, index_dtype=x.type.index_dtype, **ugly
+            )
+
+        self.makers.append(make)
+        return x
+
+    def dense_input(self, shape):
+        d = pt.tensor(dtype="float64", shape=(None, None))
+        self.inputs.append(d)
+        self.makers.append(lambda ugly, rng: rng.uniform(-0.9, 0.9, shape))
+        return d
+
+    def step(self):
+        """A random function of what there is; None if it does not take these operands."""
+        kind = self.rng.choice(3, p=[0.5, 0.3, 0.2])
+        table = (UNARY, BINARY, DENSE)[kind]
+        name = str(self.rng.choice(list(table)))
+        x = self.pick(self.sparse)
+        operands = ((x,), (x, self.pick(self.sparse)), (x, self.pick(self.dense)))[kind]
+        try:
+            made = table[name](*operands)
+        except REFUSALS:
+            return None
+        self.steps.append(name)
+        return made
+
+    def pick(self, what):
+        return what[self.rng.integers(len(what))]
+
+    def add_gradients(self):
+        real = [v for v in self.outputs if v.dtype in ("float32", "float64")]
+        wrt = [v for v in self.inputs if v.dtype in ("float32", "float64")]
+        if not real or not wrt or self.rng.random() < 0.4:
+            return
+        cost = sum(
+            (ss.sp_sum(ss.sin(v)) if is_sparse(v) else pt.sin(v).sum()).astype("float64") for v in real
+        )
+        try:
+            self.outputs += pytensor.grad(cost, wrt, disconnected_inputs="ignore", null_gradients="return")
+        except ValueError:  # static shapes that contradict each other show only now
+            return
+        self.outputs = [v for v in self.outputs if hasattr(v.type, "dtype")]
+
+    def difference(self, mode):
+        """What differs between the modes, or None."""
+        with pytensor.config.change_flags(on_opt_error="raise"):
+            fast, slow = (
+                pytensor.function(self.inputs, self.outputs, mode=m, on_unused_input="ignore")
+                for m in (mode, reference_mode)
+            )
+        rng = np.random.default_rng(self.rng.integers(2**32))
+        for ugly in UGLY:
+            values = [make(ugly, rng) for make in self.makers]
+            results = []
+            for function in (fast, slow):
+                try:
+                    with np.errstate(all="ignore"):
+                        results.append(function(*values))
+                except REFUSALS as e:
+                    results.append(e)
+            different = self.compare(*results)
+            if different is not None:
+                return f"{different} ({ugly})"
+        return None
+
+    def compare(self, fast, slow):
+        failed = [isinstance(r, Exception) for r in (fast, slow)]
+        if any(failed):
+            return None if all(failed) else f"{fast!r} but {slow!r}"[:600]
+        for i, (out, a, b) in enumerate(zip(self.outputs, fast, slow, strict=True)):
+            if str(a.dtype) != out.dtype or a.shape != b.shape or sp.issparse(a) != sp.issparse(b):
+                return f"output {i}: {a!r} and {b!r}, not a {out.type}"
+            a, b = (v.toarray() if sp.issparse(v) else v for v in (a, b))
+            single = any(v.dtype in ("float32", "complex64") for v in [*self.outputs, *self.sparse])
+            tolerance = {"rtol": 1e-3, "atol": 1e-3} if single else {"rtol": 1e-7, "atol": 1e-9}
+            if a.dtype.kind in "biu":
+                if not np.array_equal(a, b):
+                    return f"output {i}: {a} and {b}"
+            elif not np.allclose(a, b, equal_nan=True, **tolerance):
+                return f"output {i}: {a} and {b}"
+        return None
+
+
+def live():
+    """Allocations of compiled code that nobody has freed."""
+    gc.collect()
+    return nrt.memsys_get_stats_alloc() - nrt.memsys_get_stats_free()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=None)
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--mode", choices=MODES, default="numba")
+    arguments = parser.parse_args()
+    nrt.memsys_enable_stats()
+    end = np.inf if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
+    seed, wrong, leaks, memory = arguments.seed, [], [], []
+    while time.monotonic() < end and (arguments.count is None or seed < arguments.seed + arguments.count):
+        before = live()
+        try:
+            expression = Expression(seed)
+            different = expression.difference(MODES[arguments.mode])
+        except Exception as e:  # the soak goes on, and says so at its end
+            different = f"{type(e).__name__}: {e}"[:1500]
+        if different is not None:
+            wrong.append(f"seed {seed} {getattr(expression, 'steps', '')}: {different}")
+            print(wrong[-1], file=sys.stderr, flush=True)
+        expression = None
+        if live() > before and different is None:
+            leaks.append(seed)
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        seed += 1
+    count = seed - arguments.seed
+    print(
+        json.dumps(
+            {"count": count, "wrong": wrong, "leaks": leaks, "memory_mib": memory[:: max(1, count // 10)]}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
