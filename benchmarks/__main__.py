@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks import report
@@ -28,7 +29,7 @@ def options(arguments):
         f"Matrices: {'; '.join(f'{name}: {what}' for name, (what, _) in MATRICES.items())}.",
     )
     add = parser.add_argument
-    add("--cases", nargs="+", default=[], metavar="NAME", help="only these, or all whose names begin like this")
+    add("--cases", nargs="+", default=[], metavar="NAME", help="only these: `spmv`, `spmv a`, `* d`")
     add("--contenders", nargs="+", default=[], choices=list(CONTENDERS), metavar="NAME", help="only these")
     add("--threads", nargs="+", type=int, default=[1, 2], metavar="N", help="each count runs by itself (1 2)")
     add("--quick", action="store_true", help="fewer cases and rounds, about 3 minutes a thread count")
@@ -43,16 +44,30 @@ def options(arguments):
 
 def chosen(wanted: list[str], quick: bool) -> list[Case]:
     found = [case for case in cases() if case.quick or not quick or wanted]
-    return [case for case in found if not wanted or any(f"{case.name} ".startswith(word) for word in wanted)]
+    return [
+        case
+        for case in found
+        if not wanted
+        or any(fnmatch(case.name, word) or f"{case.name} ".startswith(f"{word} ") for word in wanted)
+    ]
 
 
 def machine() -> dict:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        models = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         model = models[0] if models else model
-    return {"cpu": model, "cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    return {
+        "cpu": model,
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 class Progress:
@@ -64,13 +79,22 @@ class Progress:
     def telling(self, name: str):
         def tell(what: str) -> None:
             if self.terminal:
-                print(f"\r\033[K[{self.done + 1}/{self.total}] {name}: {what}", end="", file=sys.stderr, flush=True)
+                print(
+                    f"\r\033[K[{self.done + 1}/{self.total}] {name}: {what}",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         return tell
 
     def finished(self, line: str) -> None:
         self.done += 1
-        print(f"{'\r\033[K' if self.terminal else ''}[{self.done}/{self.total}] {line}", file=sys.stderr, flush=True)
+        print(
+            f"{'\r\033[K' if self.terminal else ''}[{self.done}/{self.total}] {line}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def write(path: Path, record: dict) -> None:
@@ -120,7 +144,9 @@ def main(arguments=None) -> int:
             run(selected, threads, given, record, path)
     record["date"] = datetime.datetime.fromtimestamp(record["finished"]).date().isoformat()
     print(report.text(record))
-    output = given.output or (PAGE if not (given.quick or given.cases or given.contenders or given.report) else None)
+    output = given.output or (
+        PAGE if not (given.quick or given.cases or given.contenders or given.report) else None
+    )
     if output:
         report.write(record, output)
         print(f"wrote {output}", file=sys.stderr)

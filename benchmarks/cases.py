@@ -55,7 +55,17 @@ class Case:
 
 
 def cases() -> list[Case]:
-    quick = {"spmv a", "spmvT a", "spmm32 a", "spmm32 c", "spmmT32 a", "sddmm32 a", "spgemm ga", "add a", "tocsc a"}
+    quick = {
+        "spmv a",
+        "spmvT a",
+        "spmm32 a",
+        "spmm32 c",
+        "spmmT32 a",
+        "sddmm32 a",
+        "spgemm ga",
+        "add a",
+        "tocsc a",
+    }
     quick |= {"chain a", "scale a", "softmax m", "factors m", "gradient m", "spmv d", "spmm32 d", "spmv e"}
     wanted = [(kernel, matrix, 0) for kernel in ("spmv", "spmvT") for matrix in "abc"]
     wanted += [(kernel, matrix, 32) for kernel in ("spmm", "spmmT", "sddmm") for matrix in "abc"]
@@ -66,7 +76,11 @@ def cases() -> list[Case]:
     wanted += [(kernel, "a", 0) for kernel in ("addsame", "chain", "sum", "sum1", "rows")]
     wanted += [("softmax", "m", 0), ("factors", "m", 0), ("gradient", "m", 0)]
     result = [Case(*w) for w in wanted]
-    for kernel, matrix, columns in [("spmv", "a", 0), ("spmv", "c", 0), *((k, "a", 32) for k in ("spmm", "spmmT", "sddmm"))]:
+    for kernel, matrix, columns in [
+        ("spmv", "a", 0),
+        ("spmv", "c", 0),
+        *((k, "a", 32) for k in ("spmm", "spmmT", "sddmm")),
+    ]:
         result.append(Case(kernel, matrix, columns, "float32"))
     for matrix in "de":
         result += [Case(kernel, matrix) for kernel in ("spmv", "spmvT", "spgemm", "add", "addsame", "tocsc")]
@@ -87,7 +101,9 @@ class Operands:
     @cached_property
     def A(self):
         A = load(self.case.matrix, self.case.dtype)
-        if self.case.kernel == "sddmm":  # some peers sample the product, others scale the sample by the values
+        if (
+            self.case.kernel == "sddmm"
+        ):  # some peers sample the product, others scale the sample by the values
             A.data[:] = 1
         return A
 

@@ -24,7 +24,9 @@ def bag_of_words(m, n, per_row, seed):
     rng = np.random.default_rng(seed)
     weights = np.cumsum(1 / np.arange(1, n + 1))
     lengths = rng.lognormal(np.log(per_row) - 0.32, 0.8, m).astype(int).clip(1, n // 2)
-    words = rng.permutation(n)[np.searchsorted(weights / weights[-1], rng.random(lengths.sum())).clip(0, n - 1)]
+    words = rng.permutation(n)[
+        np.searchsorted(weights / weights[-1], rng.random(lengths.sum())).clip(0, n - 1)
+    ]
     counts = sp.csr_array(
         (np.ones(len(words)), (np.repeat(np.arange(m), lengths), words)), shape=(m, n)
     )  # adds duplicates up
@@ -46,7 +48,9 @@ def laplacian(side):
 def shifted_stencil(side):
     """A stencil on the same grid that shares its diagonal and the rows above and below with `laplacian`."""
     n = side * side
-    return sp.csr_array(sp.diags_array([1.0, 2.0, 3.0, 4.0, 5.0], offsets=[-side, -2, 0, 2, side], shape=(n, n)))
+    return sp.csr_array(
+        sp.diags_array([1.0, 2.0, 3.0, 4.0, 5.0], offsets=[-side, -2, 0, 2, side], shape=(n, n))
+    )
 
 
 # name: (what it is, how it is made)

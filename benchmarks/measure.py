@@ -40,7 +40,12 @@ def rounds_for(seconds: dict[str, float], budget: float) -> dict[str, int]:
 def measure(pool: Pool, case: Case, budget: float, tell: Callable[[str], None] = lambda what: None) -> dict:
     """Build, check and time a case; a JSON object of all figures."""
     reference = folder() / "reference" / f"{case.name.replace(' ', '-')}-{os.getpid()}"
-    result: dict = {"case": asdict(case), "name": case.name, "started": time.time(), "load": [os.getloadavg()[0]]}
+    result: dict = {
+        "case": asdict(case),
+        "name": case.name,
+        "started": time.time(),
+        "load": [os.getloadavg()[0]],
+    }
     try:
         tell("reference")
         answer = pool.ask("scipy", do="reference", case=asdict(case), path=str(reference))

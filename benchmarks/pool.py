@@ -98,7 +98,9 @@ class Pool:
     def __init__(self, threads: int, log: Path, only: list[str] | None = None) -> None:
         wanted = [name for name in CONTENDERS if not only or name in only or name == "scipy"]
         processes: dict[str, Process] = {}
-        self.members: dict[str, tuple[Process, str]] = {}  # contender as reported: its process, its name there
+        self.members: dict[
+            str, tuple[Process, str]
+        ] = {}  # contender as reported: its process, its name there
         for name in wanted:
             module = CONTENDERS[name][0]
             if module not in processes:

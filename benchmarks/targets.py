@@ -84,7 +84,8 @@ def ratio(result: dict, against: str, threads: int, ours: str = "symsparse") -> 
     found: dict[str, tuple[float, str]] = {}
     for which in ("best", "median"):
         times = {
-            name: statistic(result["contenders"].get(name, {}), clock(threads), which) for name in [*rivals, ours]
+            name: statistic(result["contenders"].get(name, {}), clock(threads), which)
+            for name in [*rivals, ours]
         }
         mine = times.pop(ours)
         known = {name: seconds for name, seconds in times.items() if seconds}

@@ -24,7 +24,9 @@ import scipy.sparse as sp
 from benchmarks.cases import Case, Operands, cost
 
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
-WARM_BELOW = 0.01  # seconds: a call so short is repeated before it is timed, since others used the caches meanwhile
+WARM_BELOW = (
+    0.01  # seconds: a call so short is repeated before it is timed, since others used the caches meanwhile
+)
 
 
 class Wrong(Exception):
@@ -124,7 +126,9 @@ class Worker:
 
     def reference(self, contender, case, path):
         self.use(case)
-        results = self.module.plain(self.module.BUILD[contender][self.case.kernel](self.operands)(), self.operands)
+        results = self.module.plain(
+            self.module.BUILD[contender][self.case.kernel](self.operands)(), self.operands
+        )
         save(results, Path(path))
         moved, flops = cost(self.operands, results)
         return {"bytes": moved, "flops": flops}

@@ -76,6 +76,11 @@ def scale(o):
     return waited(lambda: r.mxm(A, semiring.plus_times).new().mxm(c, semiring.plus_times))
 
 
+def rows(o):
+    A = sparse(o.A)
+    return waited(lambda: A[o.some_rows, :])
+
+
 BUILD = {
     "graphblas": {
         "spmv": product("x", vector=True),
@@ -93,7 +98,7 @@ BUILD = {
         "sum": unary_case(lambda A: A.reduce_scalar(monoid.plus)),
         "sum0": unary_case(lambda A: A.reduce_columnwise(monoid.plus)),
         "sum1": unary_case(lambda A: A.reduce_rowwise(monoid.plus)),
-        "rows": lambda o: waited(lambda A=sparse(o.A): A[o.some_rows, :]),
+        "rows": rows,
     }
 }
 

@@ -1,4 +1,4 @@
-"""JAX: everything jitted; BCSR for A @ x, BCOO or coordinates elsewhere. SpGEMM of BCOO needs nnz^2 memory: left out."""
+"""JAX: all jitted; BCSR for A @ x, BCOO or coordinates elsewhere. SpGEMM of BCOO, which needs nnz^2, is left out."""
 
 import os
 from pathlib import Path

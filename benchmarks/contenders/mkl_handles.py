@@ -26,7 +26,9 @@ GENERAL = Description(20, 0, 0)
 def load():
     """MKL from this environment's lib folder, where the wheel puts it."""
     if "MKL_RT" not in os.environ:
-        found = sorted(Path(sys.prefix).glob("lib/libmkl_rt.so*")) + sorted(Path(sys.prefix).glob("Library/bin/mkl_rt*.dll"))
+        found = sorted(Path(sys.prefix).glob("lib/libmkl_rt.so*")) + sorted(
+            Path(sys.prefix).glob("Library/bin/mkl_rt*.dll")
+        )
         if not found:
             raise ImportError("no mkl_rt library in this environment")
         os.environ["MKL_RT"] = str(found[-1])
@@ -83,7 +85,19 @@ class Handle:
     def matrix(self, X):
         out = np.empty((self.A.shape[self.operation == TRANSPOSED], X.shape[1]), X.dtype)
         call, one, zero, k = self.function("mm"), self.real(1), self.real(0), X.shape[1]
-        arguments = self.operation, one, self.handle, GENERAL, ROW_MAJOR, address(X), k, k, zero, address(out), k
+        arguments = (
+            self.operation,
+            one,
+            self.handle,
+            GENERAL,
+            ROW_MAJOR,
+            address(X),
+            k,
+            k,
+            zero,
+            address(out),
+            k,
+        )
 
         def run():
             checked(call(*arguments))

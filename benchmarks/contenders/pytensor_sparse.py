@@ -76,7 +76,9 @@ def operand(o, name):
 
 def compiled(kernel):
     def build(o):
-        graph, *names = GRAPHS[kernel] if kernel in GRAPHS else (lambda A: A[o.some_rows.start : o.some_rows.stop],)
+        graph, *names = (
+            GRAPHS[kernel] if kernel in GRAPHS else (lambda A: A[o.some_rows.start : o.some_rows.stop],)
+        )
         values = [operand(o, name) for name in ("A", *names)]
         variables = [symbolic(value) for value in values]
         function = pytensor.function(variables, graph(*variables), on_unused_input="ignore")

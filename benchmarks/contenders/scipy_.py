@@ -61,8 +61,8 @@ BUILD = {
         "spmvT": lambda o: lambda A=o.A, z=o.z: A.T @ z,
         "spmm": lambda o: lambda A=o.A, X=o.X: A @ X,
         "spmmT": lambda o: lambda A=o.A, Z=o.Z: A.T @ Z,
-        "sddmm": lambda o: lambda A=o.A, U=o.U, V=o.V: sp.csr_array(
-            (sampled(U, V, A), A.indices, A.indptr), shape=A.shape
+        "sddmm": lambda o: (
+            lambda A=o.A, U=o.U, V=o.V: sp.csr_array((sampled(U, V, A), A.indices, A.indptr), shape=A.shape)
         ),
         "spgemm": lambda o: lambda A=o.A: product_sorted(A, A),
         "gram": lambda o: lambda A=o.A: gram(A),
