@@ -10,7 +10,7 @@ import time
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import compile_time, report
 from benchmarks.cases import KERNELS, Case, cases
 from benchmarks.contenders import CONTENDERS
 from benchmarks.matrices import MATRICES, folder
@@ -38,6 +38,7 @@ def options(arguments):
     add("--resume", action="store_true", help="leave out the cases that the file of --json has already")
     add("--report", action="store_true", help="run nothing, show what the file of --json has")
     add("--output", type=Path, metavar="FOLDER", help="write the page there; full runs write docs/benchmarks")
+    add("--compile-time", action="store_true", help="measure compilation too, as full runs do (2 minutes)")
     add("--list", action="store_true", help="print the names of the cases and leave")
     return parser.parse_args(arguments)
 
@@ -142,11 +143,15 @@ def main(arguments=None) -> int:
         for threads in given.threads:
             print(f"{threads} thread(s), load {os.getloadavg()[0]:.1f}", file=sys.stderr)
             run(selected, threads, given, record, path)
+    full = not (given.quick or given.cases or given.contenders or given.report)
+    if given.compile_time or (full and "compile_time" not in record):
+        print("compile time", file=sys.stderr)
+        record["compile_time"] = compile_time.measure()
+        record["finished"] = time.time()
+        write(path, record)
     record["date"] = datetime.datetime.fromtimestamp(record["finished"]).date().isoformat()
     print(report.text(record))
-    output = given.output or (
-        PAGE if not (given.quick or given.cases or given.contenders or given.report) else None
-    )
+    output = given.output or (PAGE if full else None)
     if output:
         report.write(record, output)
         print(f"wrote {output}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The processes of the contenders, and how they are spoken to."""
 
+import contextlib
 import json
 import os
 import queue
@@ -47,24 +48,19 @@ class Process:
                 return greeting
             self.versions = greeting["versions"]
         assert self.child is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # then no answer will come, which is said below
             self.child.stdin.write(json.dumps(command) + "\n")
             self.child.stdin.flush()
-        except BrokenPipeError:
-            pass  # no answer will come, and that is handled below
         return self._answer(seconds)
 
     def _start(self) -> dict:
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", self.module, str(self.threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("a"),
-            text=True,
-            env=environment(self.threads),
-        )
+        command = [sys.executable, "-m", "benchmarks.worker", self.module, str(self.threads)]
+        with self.log.open("a") as log:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+            self.child = subprocess.Popen(command, **pipes, text=True, env=environment(self.threads))
         self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, args=(self.child.stdout, self.lines), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.child.stdout, self.lines), daemon=True)
+        self.reader.start()
         return self._answer(LONGEST)
 
     @staticmethod
@@ -81,7 +77,7 @@ class Process:
             return {"failed": f"no answer in {seconds:.0f} s"}
         if not line:
             code = self.child.wait()
-            self.child = None
+            self.stop()
             return {"failed": f"its process ended with code {code}"}
         return json.loads(line)
 
@@ -89,6 +85,10 @@ class Process:
         if self.child is not None:
             self.child.kill()
             self.child.wait()
+            self.reader.join()
+            with contextlib.suppress(BrokenPipeError):
+                self.child.stdin.close()
+            self.child.stdout.close()
             self.child = None
 
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from benchmarks.cases import KERNELS
-from benchmarks.contenders import CONTENDERS, OURS
+from benchmarks.compile_time import TARGETS as COMPILE_TARGETS
+from benchmarks.contenders import CONTENDERS, OURS, VARIANTS
 from benchmarks.matrices import MATRICES
 from benchmarks.measure import statistic
 from benchmarks.targets import CALLS, clock, judged, ratio
 
 GAP = "–"
-SHOWN = [name for name in CONTENDERS if name not in ("torch by hand", *OURS)]
+SHOWN = [name for name in CONTENDERS if name not in (*VARIANTS, *OURS)]
 
 
 def line(result: dict, threads: int) -> str:
@@ -136,6 +137,43 @@ def steps_table(results: list[dict], threads: int) -> str:
     return table(["step", *names], rows)
 
 
+def buffers_table(results: list[dict], threads: int) -> str:
+    """What a peer gains by writing into the same buffer at each call: median times of the products."""
+    names = ("mkl handles", "mkl handles, allocating", "symsparse")
+    rows = []
+    for result in results:
+        times = [statistic(result["contenders"].get(name, {}), clock(threads), "median") for name in names]
+        if all(times):
+            rows.append([result["name"], *(duration(t) for t in times if t)])
+    return table(["case", *names], rows) if rows else ""
+
+
+def compile_table(found: dict[str, dict]) -> str:
+    """CPU seconds to the first result, and the targets for ours."""
+    rows = []
+    for contender, seconds in found.items():
+        if "failed" in seconds:
+            rows.append([contender, f"failed: {seconds['failed']}", *[GAP] * 3])
+        else:
+            rows.append(
+                [
+                    contender,
+                    *(
+                        f"{seconds[k]:.2f}" if k in seconds else GAP
+                        for k in ("cold", "warm", "start", "import")
+                    ),
+                ]
+            )
+    verdicts = []
+    for what, (key, most) in COMPILE_TARGETS.items():
+        seconds = found.get("symsparse", {}).get(key)
+        if seconds is not None:
+            verdict = "met" if seconds <= most else "not met"
+            verdicts.append([what, f"≤ {most:g} s", f"{seconds:.2f} s", verdict])
+    head = ["contender", "cold", "warm", "imports", "of them beyond PyTensor's"]
+    return table(head, rows) + "\n\n" + table(["target, symsparse", "at most", "CPU", ""], verdicts)
+
+
 def absences(record: dict) -> list[str]:
     """What has no figure, and why, once for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -189,9 +227,13 @@ def text(record: dict, pictures: tuple[str, ...] = ()) -> str:
                 tiny_table,
             ),
             ("Steps", [r for r in done if r["case"]["matrix"] == "m"], steps_table),
+            ("What an output buffer that is used again saves", large, buffers_table),
         ):
-            if chosen:
-                parts += [f"### {title}", show(chosen, threads)]
+            if chosen and (shown := show(chosen, threads)):
+                parts += [f"### {title}", shown]
+    if record.get("compile_time"):
+        parts += ["## CPU seconds to the first result of a softmax regression's loss and gradient"]
+        parts += [compile_table(record["compile_time"])]
     missing = absences(record)
     if missing:
         parts += ["## Without a figure", "\n".join(missing)]
@@ -208,8 +250,9 @@ With one thread the figures are CPU time, which other work on the machine distur
 *symsparse* is a compiled function of a sparse input, *frozen* one of a frozen shared matrix, whose pattern is known
 when it is compiled. *mkl* makes a handle at each call; *mkl handles* is MKL's inspector-executor, optimised beforehand,
 and it writes into the same buffer at each call where the others allocate. *torch by hand* uses PyTorch's sampled
-product where *torch* differentiates by itself; it is shown, but is no peer in the targets. Bytes moved count each
-operand and the result once, so that gathers cost more than they count for; *stream* reads 128 MB in the same rounds."""
+product where *torch* differentiates by itself. It and *mkl handles, allocating* are no peers in the targets. Bytes
+moved count each operand and the result once, so that gathers cost more than they count for; *stream* reads 128 MB in
+the same rounds."""
 
 
 def legend() -> str:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, VARIANTS
 from benchmarks.measure import LIMITS, statistic
 
-# PyTorch differentiates by itself in the steps; what somebody writes by hand with its sampled product is shown beside.
-NOT_PEERS = {*OURS, *LIMITS, "torch by hand"}
+NOT_PEERS = {*OURS, *LIMITS, *VARIANTS}
 
 
 @dataclass(frozen=True)

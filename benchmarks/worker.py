@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -75,7 +76,8 @@ def has_sorted_indices(matrix):
 
 
 def save(results, folder):
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for i, result in enumerate(results):
         if sp.issparse(result):
             sp.save_npz(folder / f"{i}.npz", result, compressed=False)

@@ -14,7 +14,9 @@ CONTENDERS = {
     "torch by hand": ("torch_", "torch"),
     "mkl": ("mkl_", "sparse_dot_mkl mkl"),
     "mkl handles": ("mkl_handles", "mkl"),
+    "mkl handles, allocating": ("mkl_handles", "mkl"),
     "jax": ("jax_", "jax"),
     "graphblas": ("graphblas_", "python-graphblas"),
 }
+VARIANTS = ("torch by hand", "mkl handles, allocating")  # shown, but no peers in the targets
 OURS = ("symsparse", "symsparse frozen", "symsparse, 1 thread")
