@@ -35,7 +35,11 @@ def options(arguments):
     add("--quick", action="store_true", help="fewer cases and rounds, about 3 minutes a thread count")
     add("--budget", type=float, metavar="SECONDS", help=f"time for a case's batches ({BUDGET:g})")
     add("--json", type=Path, metavar="FILE", help="keep all figures here (.cache/bench/results.json)")
-    add("--resume", action="store_true", help="leave out the cases that the file of --json has already")
+    add(
+        "--resume",
+        action="store_true",
+        help="leave out the cases that the file of --json has, unless somebody failed",
+    )
     add("--report", action="store_true", help="run nothing, show what the file of --json has")
     add("--output", type=Path, metavar="FOLDER", help="write the page there; full runs write docs/benchmarks")
     add("--compile-time", action="store_true", help="measure compilation too, as full runs do (2 minutes)")
@@ -105,9 +109,16 @@ def write(path: Path, record: dict) -> None:
     partial.replace(path)
 
 
+def done(result: dict | None) -> bool:
+    """Whether a case need not run again."""
+    if result is None or "contenders" not in result:
+        return False
+    return not any("failed" in figures for figures in result["contenders"].values())
+
+
 def run(chosen_cases: list[Case], threads: int, given, record: dict, path: Path) -> None:
     results = record["results"].setdefault(str(threads), {})
-    left = [case for case in chosen_cases if case.name not in results]
+    left = [case for case in chosen_cases if not done(results.get(case.name))]
     progress = Progress(len(left))
     budget = given.budget or (QUICK_BUDGET if given.quick else BUDGET)
     log = folder() / f"log-{threads}.txt"

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.measure import statistic
 from benchmarks.report import rate
 from benchmarks.targets import clock, ratio
-
-OURS, TARGET, QUIET = "#0b6e99", "#d9730d", "#9b9a97"
+from symsparse.bench.roofline import OURS, QUIET, ROOF, draw_roof, label
+from symsparse.bench.timing import Machine
 
 
 def draw(record: dict, folder: Path) -> list[str]:
@@ -19,7 +20,10 @@ def draw(record: dict, folder: Path) -> list[str]:
             figure = picture([r for r in results.values() if "contenders" in r], int(key))
             if figure is not None:
                 names.append(f"{kind}-{key}.svg")
-                figure.savefig(folder / names[-1], metadata={"Date": None})
+                with rc_context(
+                    {"svg.fonttype": "none", "svg.hashsalt": kind}
+                ):  # text as text, the same each time
+                    figure.savefig(folder / names[-1], metadata={"Date": None})
     return names
 
 
@@ -45,7 +49,7 @@ def ratios(results: list[dict], threads: int) -> Figure | None:
         edgecolors=OURS,
         label="best batch",
     )
-    axes.axvline(1, color=TARGET, linewidth=1)
+    axes.axvline(1, color=ROOF, linewidth=1)
     axes.set(xscale="log", xlabel="times as fast as the best peer", ylim=(len(known) - 0.4, -0.6))
     axes.set_yticks(range(len(known)), [f"{name}  ({found.peer})" for name, found in known], fontsize=8)
     ticks = [
@@ -74,24 +78,10 @@ def roofline(results: list[dict], threads: int) -> Figure | None:
     }
     if not points or not all(limits.values()):
         return None
-    stream, peak = max(limits["stream"]), max(limits["peak"])
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    low, high = min(x for _, x, _ in points) / 2, max(max(x for _, x, _ in points) * 2, 2 * peak / stream)
-    bend = peak / stream
-    axes.plot([low, bend, high], [low * stream / 1e9, peak / 1e9, peak / 1e9], color=TARGET, linewidth=1.5)
-    axes.text(
-        low * 1.1, low * 1.25 * stream / 1e9, f"memory, {stream / 1e9:.0f} GB/s", fontsize=8, color=TARGET
-    )
-    axes.text(
-        high, peak / 1e9 * 1.08, f"dense product, {peak / 1e9:.0f} GF/s", fontsize=8, color=TARGET, ha="right"
-    )
+    draw_roof(axes, [x for _, x, _ in points], Machine(max(limits["stream"]), max(limits["peak"])))
     axes.scatter([x for _, x, _ in points], [y / 1e9 for _, _, y in points], color=OURS, s=24, zorder=3)
-    for name, x, y in points:
-        axes.annotate(name, (x, y / 1e9), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    axes.set(xscale="log", yscale="log", xlim=(low, high))
-    axes.set(xlabel="operations a byte (each operand and the result moved once)", ylabel="GF/s")
-    axes.grid(color=QUIET, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"Roofline, {threads} thread{'s' * (threads > 1)}", fontsize=10)
+    label(axes, [(name, x, y / 1e9) for name, x, y in points])
     return figure

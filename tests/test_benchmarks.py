@@ -323,6 +323,22 @@ def test_command_refuses_what_is_not_there(capsys, tmp_path, monkeypatch):
     assert "no case is called" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("result", "done"),
+    [
+        (None, False),
+        ({"failed": {"failed": "MemoryError"}}, False),
+        ({"contenders": {"scipy": {"wall": [1]}, "torch": {"absent": "no such operation"}}}, True),
+        (
+            {"contenders": {"scipy": {"wall": [1]}, "torch": {"failed": "its process ended with code -9"}}},
+            False,
+        ),
+    ],
+)
+def test_what_need_not_run_again(result, done):
+    assert command.done(result) is done
+
+
 def test_a_run_goes_on_where_it_stopped(matrices, monkeypatch, capsys):
     monkeypatch.setattr(pool, "CONTENDERS", {"scipy": CONTENDERS["scipy"]})
     kept = matrices / "kept.json"

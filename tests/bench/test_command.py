@@ -141,6 +141,7 @@ def test_every_graph_is_what_scipy_computes(monkeypatch, dtype):
         (A, A.tocsc(), True),
         (A, sp.csr_array(A.toarray() * (1 + 1e-13)), True),
         (sp.csr_array([[np.nan, 1.0]]), sp.csr_array([[np.nan, 1.0]]), True),
+        (sp.csr_array(([1.0, np.nan], [1, 0], [0, 2]), shape=(1, 2)), sp.csr_array([[np.nan, 1.0]]), True),
         (sp.csr_array([[np.nan, 1.0]]), sp.csr_array([[np.nan, 2.0]]), False),
         (sp.csr_array([[np.nan, 1.0]]), sp.csr_array([[0.5, 1.0]]), False),
         (sp.csr_array([[1.0, 0.0]]), sp.csr_array([[1.0, 3.0]]), False),

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from . import BenchError
 from .timing import Machine
 
 WIDTH, HEIGHT = 68, 16
-OURS, SCIPY, ROOF, QUIET = "#0b6e99", "#9b9a97", "#d9730d", "#9b9a97"
+OURS, ROOF, QUIET = "#0b6e99", "#d9730d", "#9b9a97"
 
 
 @dataclass(frozen=True)
@@ -78,45 +79,56 @@ def picture(path: Path, points: Sequence[Point], machine: Machine, title: str) -
         return False
     from matplotlib.figure import Figure
 
-    window = Window.around(points, machine)
-    low, high, bend = 10**window.left, 10**window.right, machine.peak / machine.stream
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    roof = [low * machine.stream / 1e9, machine.peak / 1e9, machine.peak / 1e9]
-    axes.plot(
-        [low, bend, high],
-        roof,
-        color=ROOF,
-        label=f"{machine.stream / 1e9:.0f} GB/s, {machine.peak / 1e9:.0f} GF/s",
-    )
+    draw_roof(axes, [point.intensity for point in points], machine)
     xs = [point.intensity for point in points]
-    axes.scatter(
-        xs,
-        [point.scipy / 1e9 for point in points],
-        facecolors="white",
-        edgecolors=SCIPY,
-        label="SciPy",
-        zorder=2,
-    )
-    axes.scatter(xs, [point.ours / 1e9 for point in points], color=OURS, label="symsparse", zorder=3)
-    for point in points:
-        above = point.ours >= point.scipy
-        axes.annotate(
-            point.name,
-            (point.intensity, point.ours / 1e9),
-            xytext=(5, 4 if above else -10),
-            textcoords="offset points",
-            fontsize=8,
-        )
-    axes.set(
-        xscale="log", yscale="log", xlim=(low, high), xlabel="operations a byte", ylabel="GF/s", title=title
-    )
-    axes.grid(color=QUIET, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    scipy, ours = ([y / 1e9 for y in ys] for ys in zip(*((p.scipy, p.ours) for p in points), strict=True))
+    axes.scatter(xs, scipy, facecolors="white", edgecolors=QUIET, label="SciPy", zorder=2)
+    axes.scatter(xs, ours, color=OURS, label="symsparse", zorder=3)
+    axes.set_title(title, fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    label(axes, [(point.name, x, y) for point, x, y in zip(points, xs, ours, strict=True)])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror or error}") from error
     return True
+
+
+def draw_roof(axes: Any, intensities: Sequence[float], machine: Machine) -> None:
+    """Set up the axes, and draw what memory and arithmetic allow; GF/s upwards."""
+    bend = machine.peak / machine.stream
+    low, high = min(bend, *intensities) / 1.6, max(bend, *intensities) * 2.5
+    stream, peak = machine.stream / 1e9, machine.peak / 1e9
+    axes.plot([low, bend, high], [low * stream, peak, peak], color=ROOF, linewidth=1.5)
+    memory = {"xytext": (-6, 2), "ha": "right", "va": "bottom"}
+    for text, x, y, place in (
+        (f"memory, {stream:.3g} GB/s", bend / 1.5, peak / 1.5, memory),
+        (f"dense product, {peak:.3g} GF/s", high, peak, {"xytext": (-2, 4), "ha": "right"}),
+    ):
+        axes.annotate(text, (x, y), textcoords="offset points", fontsize=8, color=ROOF, **place)
+    axes.set(xscale="log", yscale="log", xlim=(low, high))
+    axes.set(xlabel="operations a byte (each operand and the result moved once)", ylabel="GF/s")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.grid(color=QUIET, alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def label(axes: Any, entries: Sequence[tuple[str, float, float]]) -> None:
+    """Write (text, x, y) beside its point, or as far above as it takes to cover no other text."""
+    figure = axes.get_figure()
+    figure.draw_without_rendering()  # settles where things are
+    point = figure.dpi / 72
+    wide, high = 75 * point, 8.5 * point
+    placed: list[tuple[float, float]] = []
+    for text, x, y in sorted(entries, key=lambda entry: entry[2]):
+        across, up = axes.transData.transform((x, y))
+        height = up
+        for other_across, other_height in sorted(placed, key=lambda place: place[1]):
+            if abs(other_across - across) < wide and abs(other_height - height) < high:
+                height = other_height + high
+        placed.append((across, height))
+        axes.annotate(text, (x, y), (6, (height - up) / point - 2.5), textcoords="offset points", fontsize=7)
