@@ -8,8 +8,9 @@ import numpy as np
 
 def start(threads):
     # XLA makes as many threads as this process may use CPUs: fewer at that moment, all afterwards.
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(allowed)[:threads])
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()  # Linux only
+    if allowed:
+        os.sched_setaffinity(0, sorted(allowed)[:threads])
     global jax, jnp, sparse
     import jax
     import jax.numpy as jnp
@@ -18,8 +19,9 @@ def start(threads):
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", True)
     jax.jit(lambda x: (x @ x).sum())(jnp.ones((300, 300))).block_until_ready()
-    for thread in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(thread.name), allowed)
+    if allowed:
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), allowed)
     return {"jax": jax.__version__}
 
 

@@ -182,6 +182,13 @@ def test_the_whole_command(capsys, tmp_path, uncompiled, matrix_file):
     assert (str(drawn) in out) is drawn.exists()
 
 
+@pytest.mark.parametrize(("load", "said"), [(0.3, False), (3.0, True)])
+def test_a_busy_machine_is_told(monkeypatch, load, said):
+    monkeypatch.setattr(job.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(job.os, "getloadavg", lambda: (load, 0, 0), raising=False)
+    assert any(line.startswith("load") for line in job.describe(A, "m.mtx", 2)) is said
+
+
 @pytest.mark.slow
 def test_the_whole_command_compiled(capsys, tmp_path, matrix_file):
     assert main(["bench", str(matrix_file), "--seconds", "0", "--output", str(tmp_path)]) == 0

@@ -1,6 +1,7 @@
 """Run the kernels on a matrix from reading it to the picture."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,9 @@ def describe(A: sp.csr_array, name: str, threads: int) -> Iterator[str]:
     shares = f"{lengths.mean():.1f} entries on average, {lengths.max():,} at most"
     yield f"{'rows':<10} {shares}; {(lengths == 0).sum():,} are empty"
     yield f"{'threads':<10} {threads} for symsparse; SciPy's kernels have one"
+    cpus, load = os.cpu_count() or 1, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > max(0.5, cpus - threads):
+        yield f"{'load':<10} {load:.1f} on {cpus} CPUs: other work disturbs the times, compare ratios of the best"
 
 
 @contextmanager
