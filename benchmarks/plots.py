@@ -6,7 +6,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.measure import statistic
-from benchmarks.report import rate
+from benchmarks.report import in_order, rate
 from benchmarks.targets import clock, ratio
 from symsparse.bench.roofline import OURS, QUIET, ROOF, draw_roof, label
 from symsparse.bench.timing import Machine
@@ -17,7 +17,7 @@ def draw(record: dict, folder: Path) -> list[str]:
     names = []
     for key, results in record["results"].items():
         for kind, picture in (("ratios", ratios), ("roofline", roofline)):
-            figure = picture([r for r in results.values() if "contenders" in r], int(key))
+            figure = picture([results[n] for n in in_order(results) if "contenders" in results[n]], int(key))
             if figure is not None:
                 names.append(f"{kind}-{key}.svg")
                 with rc_context(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.cases import KERNELS
+from benchmarks.cases import KERNELS, cases
 from benchmarks.compile_time import TARGETS as COMPILE_TARGETS
 from benchmarks.contenders import CONTENDERS, OURS, VARIANTS
 from benchmarks.matrices import MATRICES
@@ -208,6 +208,7 @@ def text(record: dict, pictures: tuple[str, ...] = ()) -> str:
     parts += [f"![{picture}]({picture})" for picture in pictures]
     for key, results in record["results"].items():
         threads = int(key)
+        results = {name: results[name] for name in in_order(results)}
         done = [result for result in results.values() if "contenders" in result]
         loads = [load for result in done for load in result["load"]]
         if not done:
@@ -260,6 +261,12 @@ def legend() -> str:
     matrices = table(["matrix", "what"], [[f"`{name}`", what] for name, (what, _) in MATRICES.items()])
     note = "A number behind a kernel counts dense columns; `f4` is float32, all else float64."
     return f"{kernels}\n\n{matrices}\n\n{note}"
+
+
+def in_order(results: dict[str, dict]) -> list[str]:
+    """Names of results in the order of the cases, whatever the order of the runs."""
+    place = {case.name: i for i, case in enumerate(cases())}
+    return sorted(results, key=lambda name: place.get(name, len(place)))
 
 
 def write(record: dict, folder: Path) -> None:
