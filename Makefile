@@ -41,7 +41,7 @@ format: $(VENV)/.dev ## mend style and formatting
 types: $(VENV)/.dev ## static types
 	$(PY) -m mypy
 
-bench: $(VENV)/.bench ## time symsparse beside SciPy and pytensor.sparse
+bench: $(VENV)/.bench ## time symsparse beside its peers, which take 8 GB (ARGS="--quick", ARGS="--help")
 	$(PY) -m benchmarks $(ARGS)
 
 clean: ## back to a fresh clone

@@ -1,4 +1,4 @@
-"""The command line: ``python -m symsparse [--version] {info,demo}``."""
+"""The command line: ``python -m symsparse [--version] {info,demo,bench}``."""
 
 import argparse
 import math
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from symsparse.bench import BenchError
 from symsparse.demo import DemoError
 
 USAGE_ERROR = 2
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     parser = _Parser(prog="symsparse", description="A symbolic sparse-matrix compiler for Python.")
     parser.add_argument("--version", action="store_true", help="print the version and leave")
-    commands = parser.add_subparsers(dest="command", metavar="{info,demo}")
+    commands = parser.add_subparsers(dest="command", metavar="{info,demo,bench}")
     commands.add_parser("info", help="print versions, threads and the backends found")
     demo = commands.add_parser(
         "demo",
@@ -76,6 +77,24 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--output", type=Path, default=Path("demo-output"), metavar="FOLDER", help="where pictures go"
     )
+    bench = commands.add_parser(
+        "bench",
+        help="time the kernels on a matrix of your own",
+        description="Time the kernels on the matrix in a Matrix Market file, beside SciPy, and draw a roofline. "
+        "Results are compared with SciPy's first.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    bench.add_argument("file", type=Path, metavar="FILE.mtx", help="a Matrix Market file (.gz and .bz2 too)")
+    bench.add_argument("--columns", type=_whole(1), default=32, metavar="N", help="columns of dense matrices")
+    bench.add_argument(
+        "--threads", type=_whole(1), metavar="N", help="threads that symsparse uses; all by default"
+    )
+    bench.add_argument(
+        "--seconds", type=_number, default=1.0, metavar="X", help="how long each kernel is timed, about"
+    )
+    bench.add_argument(
+        "--output", type=Path, default=Path("bench-output"), metavar="FOLDER", help="where the picture goes"
+    )
     return parser
 
 
@@ -99,10 +118,14 @@ def main(arguments: list[str] | None = None) -> int:
             from symsparse.demo.job import run
 
             run(options)
+        elif options.command == "bench":
+            from symsparse.bench.job import run as run_bench
+
+            run_bench(options)
         else:
-            parser.error("choose a command: info or demo (--help says more)")
+            parser.error("choose a command: info, demo or bench (--help says more)")
         sys.stdout.flush()
-    except DemoError as error:
+    except (DemoError, BenchError) as error:
         print(f"symsparse {options.command}: error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except MemoryError:

@@ -1,0 +1,88 @@
+"""CPU seconds until the first result of a softmax regression's loss and gradient, with empty caches and with full ones.
+
+`python -m benchmarks.compile_time MODULE CONTENDER` is the process that is measured; `measure` starts it twice.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.cases import Case, Operands
+from benchmarks.contenders import CONTENDERS
+from benchmarks.pool import ROOT, environment
+
+MEASURED = ("symsparse", "symsparse frozen", "pytensor.sparse", "jax")
+# most CPU seconds
+TARGETS = {
+    "compiling, empty cache": ("cold", 8.0),
+    "compiling, full cache": ("warm", 0.8),
+    "import": ("import", 0.1),
+}
+
+
+def cpu_seconds() -> float:
+    return sum(os.times()[:4])  # compilers that it starts, too
+
+
+def child(module: str, contender: str) -> dict:
+    """Import, then compile and call once."""
+    operands = Operands(Case("softmax", "m"))
+    for name in ("A", "W", "labels"):
+        getattr(operands, name)
+    started = cpu_seconds()
+    adds = None
+    if module == "symsparse_":
+        import pytensor.tensor  # noqa: F401
+
+        before = cpu_seconds()
+        import symsparse  # noqa: F401
+
+        adds = cpu_seconds() - before
+    loaded = importlib.import_module(f"benchmarks.contenders.{module}")
+    loaded.start(1)
+    imported = cpu_seconds()
+    loaded.BUILD[contender]["softmax"](operands)()
+    return {"start": imported - started, "adds": adds, "compile": cpu_seconds() - imported}
+
+
+def measure() -> dict[str, dict]:
+    """For each contender: seconds to import, to compile with nothing cached (`cold`), and again (`warm`)."""
+    found: dict[str, dict] = {}
+    for contender in MEASURED:
+        with tempfile.TemporaryDirectory() as folder:
+            caches = {
+                "NUMBA_CACHE_DIR": f"{folder}/numba",
+                "PYTENSOR_FLAGS": f"base_compiledir={folder}/pytensor",
+                "JAX_COMPILATION_CACHE_DIR": f"{folder}/jax",
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            }
+            command = [sys.executable, "-m", "benchmarks.compile_time", CONTENDERS[contender][0], contender]
+            runs = [
+                subprocess.run(
+                    command,
+                    env=environment(1) | caches,
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                for _ in range(2)
+            ]
+        if any(run.returncode for run in runs):
+            last = (runs[0].stderr.strip() or "no message").splitlines()[-1]
+            found[contender] = {"failed": last}
+            continue
+        cold, warm = (json.loads(run.stdout.splitlines()[-1]) for run in runs)
+        found[contender] = {"cold": cold["compile"], "warm": warm["compile"], "start": warm["start"]}
+        if warm["adds"] is not None:
+            found[contender]["import"] = warm["adds"]
+    return found
+
+
+if __name__ == "__main__":
+    Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(exist_ok=True)
+    print(json.dumps(child(*sys.argv[1:])))
