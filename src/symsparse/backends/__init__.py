@@ -27,6 +27,16 @@ class SwapNumbaInputs(GraphRewriter):
             swap_inputs(fgraph)
 
 
+class SwapLargeConstants(GraphRewriter):
+    """Let Numba keep a graph with large constants on disk."""
+
+    def apply(self, fgraph):
+        from symsparse.backends.numba_constants import swap_large_constants
+
+        swap_large_constants(fgraph)
+
+
 _TAGS = ("fast_run", "fast_compile", "minimum_compile")
 optdb.register("symsparse_load_backend", LoadBackend(), *_TAGS, position=0.0799)
 optdb.register("symsparse_swap_numba_inputs", SwapNumbaInputs(), "numba", position=200)
+optdb.register("symsparse_swap_large_constants", SwapLargeConstants(), "numba", position=201)

@@ -85,7 +85,9 @@ def struct_type(format, value, context):
     key = (format, *((a.dtype, a.flags.num) for a in arrays))
     found = _struct_types.get(key)
     if found is None:
-        found = _struct_types[key] = SparseStruct(format, *(typeof_impl(a, context) for a in arrays))
+        data, *pattern = (typeof_impl(a, context) for a in arrays)
+        # No graph writes to a pattern: one that is read-only needs no code of its own.
+        found = _struct_types[key] = SparseStruct(format, data, *(a.copy(readonly=False) for a in pattern))
     return found
 
 
@@ -205,7 +207,7 @@ _own_source = hashlib.sha256(
 ).hexdigest()
 
 
-def _key(*facts):
+def cache_key(*facts):
     """Cache salt: what a function bakes in and PyTensor's own key does not know, and our sources."""
     return int(hashlib.sha256(repr((fingerprint, _own_source, facts)).encode()).hexdigest()[:15], 16)
 
@@ -229,7 +231,7 @@ def _funcify_kernel_op(op, node, **kwargs):
         f"def run({names}):\n    return {call}\n", "run", {"kernel": kernel, "np": np}
     )
     ranks = [x.type.ndim for x in (*node.inputs, *node.outputs)]
-    return numba_njit(function), _key(op.kernel_name(node), ranks)
+    return numba_njit(function), cache_key(op.kernel_name(node), ranks)
 
 
 @register_funcify_default_op_cache_key(RandomKernel)
@@ -243,7 +245,7 @@ def _funcify_random_kernel(op, node, **kwargs):
         {"kernel": callable_kernel(op.kernel_name(node), len(node.inputs)), "copy": numba_deepcopy},
     )
     ranks = [x.type.ndim for x in node.inputs[1:]]
-    return numba_njit(function), _key(op.kernel_name(node), op.inplace, ranks)
+    return numba_njit(function), cache_key(op.kernel_name(node), op.inplace, ranks)
 
 
 @register_funcify_default_op_cache_key(CSMProperties)
@@ -252,7 +254,7 @@ def _funcify_properties(op, node, **kwargs):
     def properties(x):
         return x.data, x.indices, x.indptr, np.array([x.n, x.m])
 
-    return properties, _key("properties")
+    return properties, cache_key("properties")
 
 
 @register_funcify_default_op_cache_key(HasCanonicalFormat)
@@ -261,7 +263,7 @@ def _funcify_has_canonical_format(op, node, **kwargs):
     def has_canonical_format(x):
         return np.asarray(x.canonical)
 
-    return has_canonical_format, _key("canonical")
+    return has_canonical_format, cache_key("canonical")
 
 
 @register_funcify_default_op_cache_key(CSM)
@@ -276,7 +278,7 @@ def _funcify_csm(op, node, **kwargs):
     def csm(data, indices, indptr, shape):
         return make(np.ascontiguousarray(data), indices, indptr, shape[0], shape[1])
 
-    return csm, _key("csm")
+    return csm, cache_key("csm")
 
 
 def _salt(op_type):
@@ -292,7 +294,7 @@ def _salt(op_type):
         sparse = node is not None and any(
             isinstance(v.type, SparseTensorType) for v in (*node.inputs, *node.outputs)
         )
-        return function, f"{key}_symsparse_{_key('struct')}" if sparse and key is not None else key
+        return function, f"{key}_symsparse_{cache_key('struct')}" if sparse and key is not None else key
 
     numba_funcify_and_cache_key.register(op_type)(salted)
 
