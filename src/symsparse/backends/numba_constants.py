@@ -20,6 +20,7 @@ from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import from_dtype
+from pytensor.compile.ops import deep_copy_op
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
@@ -28,7 +29,8 @@ from pytensor.tensor.type import TensorType
 from symsparse.backends.numba import cache_key
 from symsparse.lowering.base import KernelOp
 from symsparse.lowering.boundary import viewed
-from symsparse.ops.base import SparseOp
+from symsparse.ops.base import SparseOp, is_sparse
+from symsparse.ops.csm import CSM
 
 LARGE = 1_000_000  # bytes: from here Numba does not build an array into code
 
@@ -73,9 +75,9 @@ def publish(digest):
 
 
 def reader(op):
-    """A function of compiled code that returns the array."""
-    array, digest = op.array, op.digest
-    typ = types.Array(from_dtype(array.dtype), array.ndim, op.order)
+    """A function of compiled code that returns the array. It holds no reference: Numba never lets go of a function."""
+    digest, layout, itemsize = op.digest, (op.array.shape, op.array.strides), op.array.itemsize
+    typ = types.Array(from_dtype(op.array.dtype), op.array.ndim, op.order)
 
     def read(context):
         def codegen(context, builder, signature, args):
@@ -86,15 +88,13 @@ def reader(op):
             if slot is None:
                 slot = ir.GlobalVariable(builder.module, cgutils.voidptr_t, symbol)
             made = make_array(typ)(context, builder)
-            sizes, strides = (
-                [context.get_constant(types.intp, n) for n in many] for many in (array.shape, array.strides)
-            )
+            sizes, strides = ([context.get_constant(types.intp, n) for n in many] for many in layout)
             populate_array(
                 made,
                 data=builder.bitcast(builder.load(slot), made.data.type),
                 shape=sizes,
                 strides=strides,
-                itemsize=context.get_constant(types.intp, array.itemsize),
+                itemsize=context.get_constant(types.intp, itemsize),
                 meminfo=None,
             )
             return impl_ret_untracked(context, builder, typ, made._getvalue())
@@ -118,12 +118,32 @@ def _funcify_large_constant(op, node, **kwargs):
 
 def swap_large_constants(fgraph):
     """Read the large constants of a graph of sparse operations through symbols."""
-    if not any(isinstance(node.op, KernelOp | SparseOp) for node in fgraph.apply_nodes):
+    large = [v for v in fgraph.variables if isinstance(v, Constant) and _is_large(v)]
+    ours = any(isinstance(node.op, KernelOp | SparseOp) for node in fgraph.apply_nodes)
+    if not ours and not any(map(is_sparse, large)):
         return
-    # PyTensor copies outputs that are constants, or views of them, and would not know these.
-    exposed = {v for out in fgraph.outputs for v in viewed(out)}
-    for v in list(fgraph.variables):
-        large = isinstance(v, Constant) and isinstance(v.type, TensorType) and v.data.nbytes > LARGE
-        if large and v not in exposed:
-            new = LargeConstant(v.data)()
-            fgraph.replace(v, new, import_missing=True, reason="symsparse_large_constants")
+    # PyTensor copies outputs that are constants, or views of them, but would not know these.
+    for i, out in enumerate(fgraph.outputs):
+        if not set(large).isdisjoint(viewed(out)):
+            client = fgraph.get_output_client(i)
+            fgraph.change_node_input(*client, deep_copy_op(out), import_missing=True, reason=_REASON)
+    for v in large:
+        fgraph.replace(v, _swapped(v), import_missing=True, reason=_REASON)
+
+
+_REASON = "symsparse_large_constants"
+
+
+def _arrays_of(v):
+    value = v.data
+    return (value.data, value.indices, value.indptr) if is_sparse(v) else (value,)
+
+
+def _is_large(v):
+    dense_or_sparse = isinstance(v.type, TensorType) or is_sparse(v)
+    return dense_or_sparse and max(a.nbytes for a in _arrays_of(v)) > LARGE
+
+
+def _swapped(v):
+    arrays = [LargeConstant(a)() for a in _arrays_of(v)]
+    return CSM(v.format, trusted=True)(*arrays, np.array(v.data.shape)) if is_sparse(v) else arrays[0]

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core import types
@@ -45,7 +46,11 @@ def loop(function=None, **options):
 
 def kernel(function):
     """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
-    compiled = numba.njit(function, error_model="numpy", nogil=True, cache=True)
+    options: Any = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+    try:
+        compiled = numba.njit(function, cache=True, **options)
+    except RuntimeError:  # no folder that Numba may write to: compiled anew in each process
+        return numba.njit(function, **options)
     # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
     compiled._cache._cache_file._source_stamp = fingerprint
     return compiled
