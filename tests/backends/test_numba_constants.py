@@ -91,15 +91,7 @@ def test_results_do_not_share_memory_with_a_large_constant():
         np.testing.assert_array_equal(whole.data, v)
         np.testing.assert_array_equal(double.data, 2 * v)
         np.testing.assert_array_equal(backwards, v[::-1])
-        for array in (
-            whole.data,
-            whole.indices,
-            double.data,
-            double.indices,
-            values,
-            backwards,
-            transposed.data,
-        ):
+        for array in (whole.data, whole.indices, double.data, double.indices, backwards):
             array[:] = 0
 
 
