@@ -15,6 +15,15 @@ class LoadBackend(GraphRewriter):
             import symsparse.backends.numba
 
 
+class FuseReductions(GraphRewriter):
+    """Spare Numba the compilation of PyTensor's general reductions."""
+
+    def apply(self, fgraph):
+        from symsparse.backends.numba_reductions import fuse_reductions
+
+        fuse_reductions(fgraph)
+
+
 class SwapNumbaInputs(GraphRewriter):
     """Hand sparse inputs to Numba in the form that it recognises fastest."""
 
@@ -38,5 +47,7 @@ class SwapLargeConstants(GraphRewriter):
 
 _TAGS = ("fast_run", "fast_compile", "minimum_compile")
 optdb.register("symsparse_load_backend", LoadBackend(), *_TAGS, position=0.0799)
+# PyTensor fuses reductions at 100.
+optdb.register("symsparse_fuse_reductions", FuseReductions(), "numba", position=99.9)
 optdb.register("symsparse_swap_numba_inputs", SwapNumbaInputs(), "numba", position=200)
 optdb.register("symsparse_swap_large_constants", SwapLargeConstants(), "numba", position=201)
