@@ -47,7 +47,9 @@ class SwapLargeConstants(GraphRewriter):
 
 _TAGS = ("fast_run", "fast_compile", "minimum_compile")
 optdb.register("symsparse_load_backend", LoadBackend(), *_TAGS, position=0.0799)
-# PyTensor fuses reductions at 100.
-optdb.register("symsparse_fuse_reductions", FuseReductions(), "numba", position=99.9)
+# PyTensor fuses reductions at 100, in the same graphs: not in those with this second tag excluded.
+optdb.register(
+    "symsparse_fuse_reductions", FuseReductions(), "numba", "symbolic_op_recognition", position=99.9
+)
 optdb.register("symsparse_swap_numba_inputs", SwapNumbaInputs(), "numba", position=200)
 optdb.register("symsparse_swap_large_constants", SwapLargeConstants(), "numba", position=201)

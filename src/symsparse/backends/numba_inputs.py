@@ -46,7 +46,7 @@ typeof_impl.register(CSCInput)(lambda value, context: struct_type("csc", value, 
 
 
 class _SwappedType(SparseTensorType):
-    """A `SparseTensorType` under another name: PyTensor tells the inputs of a function apart by their types."""
+    """A `SparseTensorType` under another name, by which the linker knows an input that was swapped."""
 
     def is_super(self, otype):
         return SparseTensorType(self.format, self.dtype, self.shape, index_dtype=self.index_dtype).is_super(
