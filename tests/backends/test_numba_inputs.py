@@ -27,6 +27,7 @@ def check(f, value, other=B):
     product, total, now = f(other)
     np.testing.assert_allclose(product, value @ ones)
     np.testing.assert_allclose(total.toarray(), (value + other).toarray())
+    assert total.has_canonical_format  # which a sum has, if it knows which operands have it
     assert isinstance(now, sp.csr_array)
     np.testing.assert_allclose(now.toarray(), value.toarray())
 
