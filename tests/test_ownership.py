@@ -46,6 +46,17 @@ def test_no_op_works_in_place_on_a_pattern(mode):
     np.testing.assert_array_equal(s.get_value().indices, [0, 1, 2])
 
 
+def test_the_pattern_of_an_input_that_may_be_overwritten_stays(mode):
+    x = ss.csr_matrix("x")
+    f = pytensor.function([pytensor.In(x, mutable=True)], [x.indices * np.int32(3), x.indptr + 1], mode=mode)
+    value = eye()
+    indices, indptr = f(value)
+    np.testing.assert_array_equal(indices, [0, 3, 6])
+    np.testing.assert_array_equal(indptr, [1, 2, 3, 4])
+    np.testing.assert_array_equal(value.indices, [0, 1, 2])
+    np.testing.assert_array_equal(value.indptr, [0, 1, 2, 3])
+
+
 SOURCES = {
     "input": lambda x: x,
     "transposed input": lambda x: x.T,

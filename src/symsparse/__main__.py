@@ -1,4 +1,4 @@
-"""The command line: ``python -m symsparse [--version] {info,demo,bench}``."""
+"""The command line: ``python -m symsparse [--version] {info,warmup,demo,bench}``."""
 
 import argparse
 import math
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from symsparse.bench import BenchError
 from symsparse.demo import DemoError
+from symsparse.warmup import WarmupError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -49,8 +50,25 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     parser = _Parser(prog="symsparse", description="A symbolic sparse-matrix compiler for Python.")
     parser.add_argument("--version", action="store_true", help="print the version and leave")
-    commands = parser.add_subparsers(dest="command", metavar="{info,demo,bench}")
+    commands = parser.add_subparsers(dest="command", metavar="{info,warmup,demo,bench}")
     commands.add_parser("info", help="print versions, threads and the backends found")
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile the kernels before they are needed",
+        description="Compile the kernels that usual graphs run into Numba's cache on disk, once for all processes. "
+        "Without it each kernel is compiled when a graph first needs it. Takes a minute or two.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    warmup.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=("float64", "float32"),
+        default=["float64", "float32"],
+        help="of the values",
+    )
+    warmup.add_argument(
+        "--index-dtype", nargs="+", choices=("int32", "int64"), default=["int32"], help="of the indices"
+    )
     demo = commands.add_parser(
         "demo",
         help="train a sparse text classifier",
@@ -111,6 +129,10 @@ def main(arguments: list[str] | None = None) -> int:
             from symsparse.info import info
 
             print(info())
+        elif options.command == "warmup":
+            from symsparse.warmup import show_bar, warmup
+
+            print(warmup(options.dtype, options.index_dtype, show_bar))
         elif options.command == "demo":
             from symsparse.demo.extras import require_extras
 
@@ -123,9 +145,9 @@ def main(arguments: list[str] | None = None) -> int:
 
             run_bench(options)
         else:
-            parser.error("choose a command: info, demo or bench (--help says more)")
+            parser.error("choose a command: info, warmup, demo or bench (--help says more)")
         sys.stdout.flush()
-    except (DemoError, BenchError) as error:
+    except (DemoError, BenchError, WarmupError) as error:
         print(f"symsparse {options.command}: error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except MemoryError:

@@ -4,6 +4,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import scipy.sparse as sp
+from numba.core.types import Array
+
+import symsparse as ss
+from symsparse.kernels.matmul import scatter_vector
+
 PROGRAM = """
 import numpy as np, pytensor, pytensor.tensor as pt, scipy.sparse as sp, symsparse as ss
 A = sp.csr_array(np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]))
@@ -33,3 +42,15 @@ def test_a_cached_graph_in_a_new_process(tmp_path):
         assert done.returncode == 0, done.stderr
         misses.append(int(done.stdout))
     assert misses == [1, 0, 0, 0]
+
+
+def test_read_only_arrays_need_no_kernel_of_their_own():
+    w = pt.fvector("w")
+    A = sp.csc_array(np.array([[0, 2, 0], [1, 0, 3]], dtype="float32"))
+    f = pytensor.function([w], ss.constant(A) @ w)  # constants are read-only
+    value = np.arange(3, dtype="float32")
+    value.flags.writeable = False
+    before = set(scatter_vector.overloads)
+    np.testing.assert_array_equal(f(value), A @ value)
+    for arguments in set(scatter_vector.overloads) - before:
+        assert all(t.mutable for t in arguments if isinstance(t, Array))

@@ -85,7 +85,9 @@ def struct_type(format, value, context):
     key = (format, *((a.dtype, a.flags.num) for a in arrays))
     found = _struct_types.get(key)
     if found is None:
-        found = _struct_types[key] = SparseStruct(format, *(typeof_impl(a, context) for a in arrays))
+        data, *pattern = (typeof_impl(a, context) for a in arrays)
+        # No graph writes to a pattern: one that is read-only needs no code of its own.
+        found = _struct_types[key] = SparseStruct(format, data, *(a.copy(readonly=False) for a in pattern))
     return found
 
 

@@ -9,7 +9,7 @@ import hashlib
 import importlib
 
 import llvmlite.binding as llvm
-from numba.core import cgutils
+from numba.core import cgutils, types
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
 from numba.core.imputils import impl_ret_new_ref
@@ -63,12 +63,18 @@ def publish(name, arguments):
     return symbol, compiled.signature.return_type
 
 
+def writable(typ):
+    """The type of arguments of a kernel: it writes to none of them, so that constants need no code of their own."""
+    return typ if not isinstance(typ, types.Array) or typ.mutable else typ.copy(readonly=False)
+
+
 @functools.cache
 def callable_kernel(name, n_arguments):
     """The kernel "module.function" as a function of compiled code."""
 
     def typed(context, *given):
-        arguments = tuple(map(unliteral, given))
+        given = tuple(map(unliteral, given))
+        arguments = tuple(map(writable, given))
         symbol, result = publish(name, arguments)
 
         def codegen(context, builder, signature, args):
@@ -82,7 +88,7 @@ def callable_kernel(name, n_arguments):
                 context.call_conv.return_status_propagate(builder, status)
             return impl_ret_new_ref(context, builder, result, value)
 
-        return result(*arguments), codegen
+        return result(*given), codegen
 
     names = ", ".join(f"x{i}" for i in range(n_arguments))
     scope = {"typed": typed}

@@ -48,10 +48,10 @@ def loop(function=None, **options):
 
 def kernel(function):
     """One compilation for each combination of dtypes, kept on disk until any kernel's source changes."""
-    compiled = numba.njit(function, error_model="numpy", nogil=True)
+    compiled = numba.njit(function, error_model="numpy", nogil=True, no_cfunc_wrapper=True)
     try:
         compiled.enable_caching()
-    except RuntimeError:  # no directory can be written
+    except RuntimeError:  # no folder that Numba may write to: compiled anew in each process
         return compiled
     # Numba looks at the time of this function's file alone, but loops and tiles of other files are compiled in.
     share_safely(compiled._cache)._cache_file._source_stamp = fingerprint

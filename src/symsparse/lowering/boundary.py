@@ -3,7 +3,8 @@
 `CSM` holds the very vectors that it is given. PyTensor lets an op declare that its output is a view of one input, and
 for CSM that is the values. The index vectors are covered here:
 
-1. no in-place op may destroy a vector that a CSM holds as its pattern (`ProtectPatterns`);
+1. no in-place op may destroy a vector that a CSM holds as its pattern, or the pattern of an input, be it one that may
+   be overwritten (`ProtectPatterns`);
 2. an output of a function shares none of its three vectors with an input, a constant, or another output
    (`OwnOutputs`): SciPy users call ``sort_indices`` and ``eliminate_zeros`` in place on results.
 """
@@ -15,7 +16,7 @@ from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.graph.utils import InconsistencyError
 
 from symsparse.ops.base import is_sparse
-from symsparse.ops.csm import CSM
+from symsparse.ops.csm import CSM, CSMProperties
 
 
 class PatternGuard(Feature):
@@ -23,16 +24,23 @@ class PatternGuard(Feature):
 
     def on_validate(self, fgraph):
         if hasattr(fgraph, "has_destroyers"):
-            held = [v for node in fgraph.apply_nodes if isinstance(node.op, CSM) for v in node.inputs[1:3]]
+            held = [v for node in fgraph.apply_nodes for v in _pattern(node)]
             if fgraph.has_destroyers([v for vector in held for v in viewed(vector) if not is_sparse(v)]):
                 raise InconsistencyError("an in-place op would destroy the pattern of a sparse matrix")
+
+
+def _pattern(node):
+    """The index vectors that a node makes a sparse matrix of, or takes out of one."""
+    if isinstance(node.op, CSM):
+        return node.inputs[1:3]
+    return node.outputs[1:3] if isinstance(node.op, CSMProperties) else []
 
 
 class ProtectPatterns(GraphRewriter):
     """Attach `PatternGuard` before PyTensor makes ops work in place."""
 
     def apply(self, fgraph):
-        if any(isinstance(node.op, CSM) for node in fgraph.apply_nodes):
+        if any(map(_pattern, fgraph.apply_nodes)):
             fgraph.attach_feature(PatternGuard())
 
 

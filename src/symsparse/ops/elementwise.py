@@ -4,7 +4,6 @@ import numpy as np
 import pytensor
 import pytensor.scalar as ps
 import pytensor.tensor as pt
-import scipy.special
 from pytensor.graph.basic import Apply
 from pytensor.tensor.elemwise import Elemwise
 
@@ -124,6 +123,8 @@ class StructuredElemwise(SparseOp):
 
 
 def _scipy(name):
+    import scipy.special  # as long to import as all of symsparse, for the reference implementation alone
+
     function = scipy.special
     for part in name.removeprefix("scipy.special.").split("."):
         function = getattr(function, part)
