@@ -21,12 +21,14 @@ from symsparse.constructors import (
     matrix,
     shared,
 )
+from symsparse.lowering.dense_forms import DensificationError, DensificationWarning
 from symsparse.ops import *
 from symsparse.ops import (
     __all__ as _ops,
     batching,
     inner_graphs,
 )
+from symsparse.settings import config
 from symsparse.types import (
     SparseTensorType,
     all_dtypes,
@@ -42,6 +44,8 @@ from symsparse.types import (
 from symsparse.variables import SparseConstant, SparseSharedVariable, SparseVariable
 
 __all__ = [
+    "DensificationError",
+    "DensificationWarning",
     "SparseConstant",
     "SparseSharedVariable",
     "SparseTensorType",
@@ -52,6 +56,7 @@ __all__ = [
     "as_sparse_or_tensor_variable",
     "as_sparse_variable",
     "complex_dtypes",
+    "config",
     "constant",
     "continuous_dtypes",
     "csc_array",

@@ -8,6 +8,7 @@ elementwise chains on values fuse.
 import functools
 import importlib
 import itertools
+import math
 import weakref
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from pytensor.tensor.utils import hash_from_ndarray
 
 from symsparse.ops.base import OTHER_FORMAT, SparseOp, is_sparse
 from symsparse.ops.csm import CSM, CSMProperties, shape_vector
+from symsparse.tracing import handed_on
 
 # -- ops that run a kernel --------------------------------------------------------------------------------------
 
@@ -34,10 +36,12 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks").
+    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks"). ``symbolic`` says
+    that the kernel works on patterns, so that it runs at compile time where they are constant.
     """
 
     __props__: Any = ()
+    symbolic = False
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
 
@@ -58,6 +62,13 @@ class KernelOp(Op):
         made = [pt.as_tensor(x) for x in inputs]
         return Apply(self, made, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*made)])
 
+    def flops(self, node, shape):
+        """Floating-point operations of a call, None if unknown; ``shape(v)`` has None for sizes that are unknown.
+
+        Most kernels do about one with each element that they write.
+        """
+        return 0 if self.symbolic else times(*shape(node.outputs[0]))
+
     def perform(self, node, inputs, outputs):
         results = self.kernel_for(node)(*(x.item() if x.ndim == 0 else x for x in map(np.asarray, inputs)))
         for storage, result in zip(outputs, results if len(outputs) > 1 else (results,), strict=True):
@@ -65,6 +76,11 @@ class KernelOp(Op):
 
     def infer_shape(self, node, shapes):
         return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
+
+
+def times(*sizes):
+    """Product of sizes, None if one is unknown."""
+    return None if None in sizes else math.prod(sizes)
 
 
 def vector(x, size=None):
@@ -342,10 +358,12 @@ def lowers(*op_types):
                 return None
             result = rule(node, *(parts(x) if is_sparse(x) else x for x in node.inputs))
             results = list(result) if isinstance(result, list) else [result]
-            return [
+            made = [
                 r.build(old.type) if isinstance(r, Parts) else _dense(r, old)
                 for r, old in zip(results, node.outputs, strict=True)
             ]
+            handed_on(node, made)
+            return made
 
         name = f"lower_{'_'.join(t.__name__ for t in op_types)}"[:120]
         rewrite.__name__ = name

@@ -12,6 +12,7 @@ class KroneckerPattern(KernelOp):
     """Two canonical patterns and their minor sizes -> pattern of the product, and the factors of each entry."""
 
     kernel = "kronecker.kron_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):

@@ -6,6 +6,7 @@ from symsparse.ops.layout import AsFormat, EnsureSortedIndices, Remove0, SumDupl
 
 class IsCanonical(KernelOp):
     kernel = "layout.is_canonical"
+    symbolic = True
 
     def outputs(self, indices, indptr):
         return [("bool", ())]
@@ -15,6 +16,7 @@ class CanonicalPattern(KernelOp):
     """(indices, indptr, already canonical) -> canonical pattern and the places of the old entries."""
 
     kernel = "layout.canonical_pattern"
+    symbolic = True
     canonical = True
     view_map = {0: [0], 1: [1]}
 
@@ -32,6 +34,7 @@ class SumInto(KernelOp):
 
 class SortPattern(KernelOp):
     kernel = "layout.sort_pattern"
+    symbolic = True
 
     def outputs(self, indices, indptr):
         return [vector(indices), vector(indices)]
@@ -41,6 +44,7 @@ class TransposePattern(KernelOp):
     """(indices, indptr, n_minor) -> the pattern by the other axis, and the order of the values."""
 
     kernel = "layout.transpose_pattern"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, n_minor):
@@ -49,6 +53,7 @@ class TransposePattern(KernelOp):
 
 class NonzeroPattern(KernelOp):
     kernel = "layout.nonzero_pattern"
+    symbolic = True
 
     def outputs(self, values, indices, indptr):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]

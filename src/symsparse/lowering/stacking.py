@@ -13,6 +13,7 @@ class ConcatenatePattern(KernelOp):
     """(all indices, all indptrs, sizes, along both axes) -> pattern of blocks along the major axis."""
 
     kernel = "stacking.concatenate_pattern"
+    symbolic = True
     canonical = "as blocks"
 
     def outputs(self, indices, indptrs, n_majors, n_minors, diagonal):
@@ -26,6 +27,7 @@ class InterleavePattern(KernelOp):
     """(all indices, all indptrs, sizes) -> pattern of blocks along the minor axis, and the source of entries."""
 
     kernel = "stacking.interleave_pattern"
+    symbolic = True
     canonical = "as blocks"
 
     def outputs(self, indices, indptrs, n_majors, n_minors):
