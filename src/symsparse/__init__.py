@@ -21,6 +21,7 @@ from symsparse.constructors import (
     matrix,
     shared,
 )
+from symsparse.inspection import explain, pattern_of
 from symsparse.lowering.dense_forms import DensificationError, DensificationWarning
 from symsparse.ops import *
 from symsparse.ops import (
@@ -68,10 +69,12 @@ __all__ = [
     "csr_fmatrix",
     "csr_matrix",
     "discrete_dtypes",
+    "explain",
     "float_dtypes",
     "int_dtypes",
     "integer_dtypes",
     "matrix",
+    "pattern_of",
     "shared",
     "sparse_formats",
     "uint_dtypes",

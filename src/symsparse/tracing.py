@@ -99,15 +99,32 @@ def origin_of(node):
 
 
 def _operand(v):
+    label = label_of(v)
     if hasattr(v.type, "index_dtype"):
-        return f"{v.name} {v.type.format}" if v.name else v.type.format
-    return v.name or ("scalar" if getattr(v.type, "ndim", None) == 0 else "dense")
+        return f"{label} {v.type.format}".strip()
+    return label or ("scalar" if getattr(v.type, "ndim", None) == 0 else "dense")
+
+
+def label_of(v):
+    """What a person would call a variable: its name, or that of what it is the transpose of; "" if it has none."""
+    if v.name or v.owner is None:
+        return v.name or ""
+    known = getattr(v.tag, "label", "")
+    if known or not (
+        described_op(v.owner.op) == "transpose" or getattr(v.owner.op, "new_order", None) == (1, 0)
+    ):
+        return known
+    inner = label_of(v.owner.inputs[0])
+    return inner and (inner.removesuffix(".T") if inner.endswith(".T") else f"{inner}.T")
 
 
 def handed_on(node, new):
     """Say on all that was made to replace a node where it comes from, unless that is said already."""
     origin = origin_of(node)
     trace: list = next((t for t in (getattr(v.tag, "trace", None) for v in node.outputs) if t), [])
+    for old, v in zip(node.outputs, new, strict=True):
+        if label_of(old) and v.owner is not None:
+            v.tag.label = label_of(old)
     seen, todo = set(node.inputs), list(new)
     while todo:
         v = todo.pop()

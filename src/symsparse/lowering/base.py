@@ -20,7 +20,7 @@ from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
 from pytensor.raise_op import CheckAndRaise
-from pytensor.tensor.basic import Join, MakeVector, infer_shape_db
+from pytensor.tensor.basic import ARange, Join, MakeVector, infer_shape_db
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.utils import hash_from_ndarray
@@ -36,12 +36,14 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks"). ``symbolic`` says
-    that the kernel works on patterns, so that it runs at compile time where they are constant.
+    inputs ``pattern_at`` and the next is ("as input"), or where those that were joined to them are ("as blocks").
+    ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
+    that follows knows its result.
     """
 
     __props__: Any = ()
     symbolic = False
+    pattern_at = 0
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
 
@@ -62,6 +64,15 @@ class KernelOp(Op):
         made = [pt.as_tensor(x) for x in inputs]
         return Apply(self, made, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*made)])
 
+    def __call__(self, *inputs, **kwargs):
+        made = super().__call__(*inputs, **kwargs)
+        outputs = made if isinstance(made, list) else [made]
+        node = outputs[0].owner
+        if not (self.symbolic and all(isinstance(v, Constant) for v in node.inputs)):
+            return made
+        found = _folded(node)
+        return found if isinstance(made, list) else found[0]
+
     def flops(self, node, shape):
         """Floating-point operations of a call, None if unknown; ``shape(v)`` has None for sizes that are unknown.
 
@@ -76,6 +87,27 @@ class KernelOp(Op):
 
     def infer_shape(self, node, shapes):
         return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
+
+
+def _folded(node):
+    """The outputs of a node with constant inputs, as constants that know which kernels made them."""
+    # Lowering asks for the same work again where a shape is inferred or a graph is cloned.
+    held = max(node.inputs, key=lambda v: np.size(v.data))
+    key = (node.op, *(v.data.tobytes() if v.data.size < 2 else id(v) for v in node.inputs))
+    memory = held.tag.__dict__.setdefault("symsparse_folded", {})
+    if key not in memory:
+        storage = [[None] for _ in node.outputs]
+        node.op.perform(node, [v.data for v in node.inputs], storage)
+        before = [getattr(v.tag, "symbolic_phases", {}) for v in node.inputs]
+        phases = {next(_counter): node.op.kernel_name(node)}
+        for phase in before:
+            phases |= phase
+        made = []
+        for out, (value,) in zip(node.outputs, storage, strict=True):
+            made.append(pt.constant(value, dtype=out.type.dtype))
+            made[-1].tag.symbolic_phases = phases
+        memory[key] = (node.inputs, made)  # the inputs live on, so that no other takes their ids
+    return list(memory[key][1])
 
 
 def times(*sizes):
@@ -152,9 +184,7 @@ class Parts(NamedTuple):
 
     def build(self, type):
         """The sparse variable of the given type."""
-        indices, indptr = (
-            v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern
-        )
+        indices, indptr = (index_cast(v, type.index_dtype) for v in self.pattern)
         shape = self.shape
         if not isinstance(shape, Constant) and type.shape != (None, None):
             sizes = [
@@ -267,6 +297,8 @@ def canonical_fact(indices, indptr):
         return True if found[1] else pt.constant(False)
     indices, indptr = unchecked(indices), unchecked(indptr)
     owner = indices.owner
+    if owner is not None and _counts_up(owner):
+        return True
     if owner is not None and owner is indptr.owner and (indices.index, indptr.index) in ((0, 1), (1, 2)):
         op = owner.op
         if isinstance(op, CSMProperties):
@@ -275,7 +307,7 @@ def canonical_fact(indices, indptr):
         if said is True:
             return True
         if said == "as input":
-            return canonical_fact(*owner.inputs[:2])
+            return canonical_fact(*owner.inputs[op.pattern_at : op.pattern_at + 2])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
             blocks = zip(*(j.inputs for j in joins), strict=True)
@@ -286,13 +318,37 @@ def canonical_fact(indices, indptr):
     return IsCanonical()(indices, indptr)
 
 
+def _counts_up(owner):
+    """Whether a node makes 0, 1, 2, ...: as indices of any pattern these are sorted, and all different."""
+    return isinstance(owner.op, ARange) and all(
+        known(v) == n for v, n in zip(owner.inputs[::2], (0, 1), strict=True)
+    )
+
+
+def sorted_fact(indices, indptr):
+    """Whether each slice of a pattern is surely sorted."""
+    if canonical_fact(indices, indptr) is True:
+        return True
+    return getattr(getattr(unchecked(indices).owner, "op", None), "sorts", False)
+
+
 def same_index_dtype(*many):
     """These parts with one index dtype, the widest."""
     if len({v.dtype for p in many for v in p.pattern}) == 1:
         return many
-    return tuple(
-        p._replace(indices=pt.cast(p.indices, "int64"), indptr=pt.cast(p.indptr, "int64")) for p in many
-    )
+    return tuple(with_index_dtype(p, "int64") for p in many)
+
+
+def with_index_dtype(p: Parts, dtype) -> Parts:
+    """These parts with indices and indptr of a dtype."""
+    return p._replace(indices=index_cast(p.indices, dtype), indptr=index_cast(p.indptr, dtype))
+
+
+def index_cast(v, dtype):
+    """An index vector in a dtype that holds it; a constant stays one."""
+    if v.dtype == dtype:
+        return v
+    return pt.constant(v.data, dtype=dtype) if isinstance(v, Constant) else pt.cast(v, dtype)
 
 
 def check(message):

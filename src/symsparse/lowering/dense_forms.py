@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from pytensor.compile import optdb
+from pytensor.graph.basic import Constant
 from pytensor.graph.features import Feature
 from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.basic import Alloc
@@ -186,15 +187,12 @@ def _reaches_output(v, fgraph):
 
 
 def folded_phases(fgraph):
-    """The symbolic phases of a lowered graph that depend on constants alone."""
-    constant: dict = {}
-    found = []
-    for node in fgraph.toposort():
-        fixed = all((v.owner is None and hasattr(v, "data")) or constant.get(v, False) for v in node.inputs)
-        constant.update(dict.fromkeys(node.outputs, fixed))
-        if fixed and isinstance(node.op, KernelOp) and node.op.symbolic:
-            found.append((node.op.kernel_name(node), origin_of(node), user_line(node.outputs[0])))
-    return found
+    """The kernels of the symbolic phases that lowering ran on constant patterns, and whose results are still used."""
+    found: dict = {}
+    for v in fgraph.variables:
+        if isinstance(v, Constant):
+            found |= getattr(v.tag, "symbolic_phases", {})
+    return list(found.values())
 
 
 class LookAtDenseForms(GraphRewriter):

@@ -2,9 +2,8 @@
 
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, lowers, vector
+from symsparse.lowering.base import KernelOp, lowers, vector, with_index_dtype
 from symsparse.lowering.layout import to_format
-from symsparse.lowering.stacking import with_index_dtype
 from symsparse.ops.kronecker import KronPattern
 
 

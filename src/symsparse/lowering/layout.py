@@ -1,6 +1,6 @@
 """Lowering of transposes, formats, sorting, duplicates and explicit zeros."""
 
-from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, sorted_fact, vector
 from symsparse.ops.layout import AsFormat, EnsureSortedIndices, Remove0, SumDuplicates, Transpose
 
 
@@ -35,6 +35,7 @@ class SumInto(KernelOp):
 class SortPattern(KernelOp):
     kernel = "layout.sort_pattern"
     symbolic = True
+    sorts = True
 
     def outputs(self, indices, indptr):
         return [vector(indices), vector(indices)]
@@ -54,6 +55,8 @@ class TransposePattern(KernelOp):
 class NonzeroPattern(KernelOp):
     kernel = "layout.nonzero_pattern"
     symbolic = True
+    canonical: bool | str = "as input"
+    pattern_at = 1
 
     def outputs(self, values, indices, indptr):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
@@ -111,7 +114,7 @@ def lower_as_format(node, x):
 
 @lowers(EnsureSortedIndices)
 def lower_ensure_sorted_indices(node, x):
-    if canonical_fact(*x.pattern) is True:
+    if sorted_fact(*x.pattern):
         return x
     indices, order = SortPattern()(*x.pattern)
     return x._replace(values=x.values[order], indices=indices)
