@@ -76,15 +76,32 @@ def user_line(v):
 
 
 def described_op(op):
-    """The name of a sparse op as its function is called: ``StructuredDot`` is structured_dot."""
+    """The name of an op as its function is called: ``StructuredDot`` is structured_dot."""
+    kind = type(op).__name__
+    if kind in _CALLED:
+        return _CALLED[kind].format(**vars(op))
     name = getattr(op, "name", None)
     if isinstance(name, str) and name:
         return name
-    name, text = type(op).__name__, ""
-    for i, c in enumerate(name):
-        starts = c.isupper() and i and (not name[i - 1].isupper() or name[i + 1 : i + 2].islower())
+    if kind == "StructuredElemwise":
+        return str(op.scalar_op)
+    text = ""
+    for i, c in enumerate(kind):
+        starts = c.isupper() and i and (not kind[i - 1].isupper() or kind[i + 1 : i + 2].islower())
         text += f"_{c.lower()}" if starts else c.lower()
     return text
+
+
+_CALLED = {
+    "AddSD": "add",
+    "AsFormat": "to{format}",
+    "DenseFromSparse": "toarray",
+    "GetItem2Lists": "get_item_2lists",
+    "GetItem2ListsGrad": "get_item_2lists_grad",
+    "GetItem2d": "get_item_2d",
+    "SparseFromDense": "{format}_from_dense",
+    "StructuredAddSV": "structured_add_s_v",
+}
 
 
 def origin_of(node):
@@ -106,16 +123,17 @@ def _operand(v):
 
 
 def label_of(v):
-    """What a person would call a variable: its name, or that of what it is the transpose of; "" if it has none."""
+    """What a person would call a variable: its name, or ``x.T``, ``x[...]`` after what it is made of; else ""."""
     if v.name or v.owner is None:
         return v.name or ""
     known = getattr(v.tag, "label", "")
-    if known or not (
-        described_op(v.owner.op) == "transpose" or getattr(v.owner.op, "new_order", None) == (1, 0)
-    ):
+    if known:
         return known
-    inner = label_of(v.owner.inputs[0])
-    return inner and (inner.removesuffix(".T") if inner.endswith(".T") else f"{inner}.T")
+    inner = label_of(v.owner.inputs[0]) if v.owner.inputs else ""
+    op = described_op(v.owner.op)
+    if inner and (op == "transpose" or getattr(v.owner.op, "new_order", None) == (1, 0)):
+        return inner.removesuffix(".T") if inner.endswith(".T") else f"{inner}.T"
+    return f"{inner}[...]" if inner and op in ("get_item_list", "get_item_2d") else ""
 
 
 def handed_on(node, new):

@@ -26,8 +26,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "rewrites.md"
 HEAD = """\
 # Rewrites
 
-Written from the docstrings of the registered rewrites by `make rewrites`, not by hand. Each has a name, with which
-`mode.excluding(name)` leaves it out: `pytensor.function(..., mode=pytensor.compile.get_default_mode().excluding(name))`.
+Written from the docstrings of the registered rewrites by `make rewrites`, not by hand. Each has a name, and
+`pytensor.function(..., mode=pytensor.compile.get_default_mode().excluding(name))` leaves it out.
 [explain](explain.md) shows what is left after all of them.
 """
 SECTIONS = {

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,9 +113,8 @@ class Explanation:
     __repr__ = __str__
 
     def short(self) -> str:
-        """The summary and one line for each kind of step."""
-        kinds = Counter(step.kernel for step in self.steps)
-        return "\n".join([self.summary, *(f"  {n} x {kernel}" for kernel, n in kinds.items())])
+        """The summary, and for each step the operation, its kernel, and its share of the work."""
+        return render.short(self)
 
     def html(self) -> str:
         """A page that needs nothing else."""
@@ -155,7 +153,7 @@ def explain(function, *args):
     >>> import pytensor, pytensor.tensor as pt
     >>> import scipy.sparse as sp
     >>> import symsparse as ss
-    >>> x, v = ss.constant(sp.eye_array(1000, format="csr")), pt.dvector("v")
+    >>> x, v = ss.constant(sp.eye_array(1000, format="csr")), pt.tensor("v", dtype="float64", shape=(1000,))
     >>> f = pytensor.function([v], x @ v, mode="FAST_COMPILE")
     >>> ss.explain(f).summary
     'no densification; 0 symbolic phases per call; 1 kernel; 2 kFLOP, 28 kB'
@@ -294,13 +292,20 @@ def _step(node, sizes, in_c, number):
             pattern=", ".join(dict.fromkeys(source_of(v, number) for v in matrices)),
         )
     else:
-        longest = max((sizes.elements(v) for v in arrays), key=lambda n: -1 if n is None else n, default=None)
-        unknown = any(sizes.elements(v) is None for v in arrays)
+        applied = [name for name in _functions(node) if name not in ("gather", "scatter", "copy", "cast")]
+        written = node.inputs if any(name in ("sum", "prod") for name in applied) else node.outputs
+        sizes_written = [sizes.elements(v) for v in written if getattr(v.type, "ndim", 0)]
+        if isinstance(node.op, AdvancedSubtensor):  # it reads what it writes, not all of its source
+            moved = [
+                times(sizes.elements(v), np.dtype(v.dtype).itemsize)
+                for v in (*node.outputs, *node.outputs, *node.inputs[1:])
+            ]
+            facts["n_bytes"] = None if None in moved else sum(moved)
         facts.update(
             op=f"{'gradient: ' * origin.derivative}on values: {_loop_text(node)}",
             kernel="loop",
             phase="values",
-            flops=None if unknown else longest,
+            flops=None if None in sizes_written else len(applied) * max(sizes_written, default=0),
         )
     return Step(**facts)
 

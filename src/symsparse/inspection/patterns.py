@@ -44,7 +44,7 @@ def source_of(v, number=None):
         else:
             break
     if isinstance(v, Constant):
-        return "constant"
+        return "derived from constants" if getattr(v.tag, "symbolic_phases", None) else "constant"
     if v.owner is None:
         kind = "shared" if isinstance(v, SharedVariable) else "input"
         return f"{kind} {v.name}" if v.name else kind
@@ -64,8 +64,8 @@ class Pattern:
     format : {"csr", "csc"}
     shape : tuple of int or None
     source : str
-        "constant"; "input x" or "shared x"; "derived from ..." for patterns that other constants or the same call
-        determine without new work; "computed per call (kernel)".
+        "constant", or "derived from constants" by work at compile time; "input x" or "shared x", perhaps "made
+        canonical"; "computed per call", with the kernel.
     nnz : int or None
         Number of stored entries.
     sorted, canonical : bool or None
@@ -129,10 +129,10 @@ def pattern_of(x):
     --------
     >>> import scipy.sparse as sp
     >>> import symsparse as ss
-    >>> a = ss.shared(sp.eye_array(3, format="csr"), name="a", frozen=True)
+    >>> a = ss.shared(sp.csr_array([[0.0, 5.0], [0.0, 0.0]]), name="a", frozen=True)
     >>> pattern = ss.pattern_of(a + a.T)
     >>> pattern.source, pattern.nnz, pattern.symmetric
-    ('constant', 3, True)
+    ('derived from constants', 2, True)
     >>> print(ss.pattern_of(ss.tanh(ss.csr_matrix("x"))))
     format     csr
     shape      ? x ?

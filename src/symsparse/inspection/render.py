@@ -118,6 +118,14 @@ def text(e):
     return "\n".join(out)
 
 
+def short(e):
+    """The summary, and the operation, kernel and work of each step."""
+    table = [[row[j] for j in (1, 2, 6)] for row in rows(e)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in table)
+    return "\n".join([summary(e), *(f"  {line}" for line in lines)])
+
+
 def _notes(e):
     """Titles and lines below the table."""
     dense = [
