@@ -9,6 +9,7 @@ import numpy as np
 import pytensor
 from pytensor.compile.executor import Function
 from pytensor.graph.basic import Constant
+from pytensor.scan.op import Scan
 from pytensor.tensor.elemwise import CAReduce, Elemwise
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
@@ -145,8 +146,8 @@ def explain(function, *args):
     -----
     Each step says which operation of the user's it comes from and in which line; that line is kept by PyTensor
     while ``pytensor.config.traceback__limit`` is not 0. Work and traffic are estimates: two operations for each
-    multiply-add, each operand read and each result written once. Loops (`pytensor.scan`) are one step of PyTensor's
-    and not looked into.
+    multiply-add, each operand read and each result written once. What a loop (`pytensor.scan`) contains counts as it
+    runs once; its sizes are known only as far as types tell.
 
     Examples
     --------
@@ -156,24 +157,22 @@ def explain(function, *args):
     >>> x, v = ss.constant(sp.eye_array(1000, format="csr")), pt.tensor("v", dtype="float64", shape=(1000,))
     >>> f = pytensor.function([v], x @ v, mode="FAST_COMPILE")
     >>> ss.explain(f).summary
-    'no densification; 0 symbolic phases per call; 1 kernel; 2 kFLOP, 28 kB'
+    'no densification; 0 symbolic phases per call; 1 kernel; 2 kFLOP, 32 kB'
     """
     if not isinstance(function, Function):
         raise TypeError(
             f"explain: needs a function compiled by pytensor.function, got {type(function).__name__}."
         )
     graph = function.maker.fgraph
-    looked_at = [node for node in graph.toposort() if _is_sparse_step(node)]
-    values = _values_of(graph)
-    nodes = [node for node in graph.toposort() if node in set(looked_at) or _works_on_values(node, values)]
+    nodes = dict(_nodes(graph))
     sizes = Sizes()
     if args:
-        involved = [v for node in nodes for v in (*node.inputs, *node.outputs)]
+        involved = [v for node, where in nodes.items() for v in (*node.inputs, *node.outputs) if not where]
         scalars = [v for v in involved if _is_size(v) and not isinstance(v, Constant)]
         sizes = sizes_of_run(function, args, [v for v in involved if getattr(v.type, "ndim", 0)], scalars)
     in_c = _runs_c(function.maker.linker)
     number = {node: i for i, node in enumerate(nodes, 1)}
-    steps = [_step(node, sizes, in_c, number) for node in nodes]
+    steps = [_step(node, where, sizes, in_c, number) for node, where in nodes.items()]
     lowered = [feature for feature in graph._features if isinstance(feature, Lowered)]
     forms = [form for feature in lowered for form in feature.dense_forms]
     folded = [name for feature in lowered for name in feature.folded]
@@ -191,6 +190,20 @@ def _runs_c(linker):
     """Whether ops that have C code run it."""
     compiles = type(linker).__name__ == "CLinker" or getattr(linker, "c_thunks", False)
     return compiles and bool(pytensor.config.cxx)
+
+
+def _nodes(graph, where=""):
+    """The nodes to speak of in the order of their work, and the op inside which each is, such as a loop."""
+    values = _values_of(graph)
+    for node in graph.toposort():
+        inner = getattr(node.op, "fgraph", None)
+        if _is_sparse_step(node) or _works_on_values(node, values):
+            yield node, where
+        elif inner is not None and not isinstance(node.op, FusedElemwise):
+            yield from _nodes(
+                inner,
+                f"{where}in {'a loop' if isinstance(node.op, Scan) else node.op.name or 'an inner graph'}: ",
+            )
 
 
 def _is_sparse_step(node):
@@ -218,8 +231,8 @@ def _values_of(graph):
             found.add(node.inputs[0])
         elif isinstance(node.op, KernelOp):
             found.update(v for role, v in _roles(node) if role.endswith("values"))
-            if not node.op.symbolic and node.outputs[0].type.ndim == 1 and not _is_dense_product(node):
-                found.add(node.outputs[0])
+            if not node.op.symbolic and not _is_dense_product(node):
+                found.update(v for v in node.outputs if getattr(v.type, "ndim", 0) == 1)
         elif isinstance(node.op, _ON_VALUES) and found.intersection(node.inputs):
             found.update(v for v in node.outputs if v.type.ndim == 1)
     return found
@@ -253,13 +266,17 @@ def _patterns(node):
     return groups
 
 
-def _step(node, sizes, in_c, number):
+def _step(node, where, sizes, in_c, number):
     origin = origin_of(node)
+    where += "gradient: " * origin.derivative
     arrays = [v for v in (*node.inputs, *node.outputs) if getattr(v.type, "ndim", 0) and not is_sparse(v)]
     n_bytes = [times(sizes.elements(v), np.dtype(v.dtype).itemsize) for v in dict.fromkeys(arrays)]
+    # PyTensor freezes inner graphs, and what was noted on their variables is gone.
+    unknown = isinstance(node.op, KernelOp) and not hasattr(node.outputs[0].tag, "origin")
+    operands = "" if unknown else f"({', '.join(origin.operands)})"
     facts = dict(
-        op=f"{'gradient: ' * origin.derivative}{origin.op}({', '.join(origin.operands)})",
-        result=_shape_text(sizes.shape(node.outputs[0])),
+        op=f"{where}{origin.op}{operands}",
+        result=_shape_text(sizes.shape(next(v for v in node.outputs if hasattr(v.type, "shape")))),
         n_bytes=None if None in n_bytes else sum(n_bytes),
         line=user_line(node.outputs[0]),
         conversion=isinstance(
@@ -302,7 +319,7 @@ def _step(node, sizes, in_c, number):
             ]
             facts["n_bytes"] = None if None in moved else sum(moved)
         facts.update(
-            op=f"{'gradient: ' * origin.derivative}on values: {_loop_text(node)}",
+            op=f"{where}on values: {_loop_text(node)}",
             kernel="loop",
             phase="values",
             flops=None if None in sizes_written else len(applied) * max(sizes_written, default=0),

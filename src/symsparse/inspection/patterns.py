@@ -94,6 +94,7 @@ class Pattern:
         shown["shape"] = " x ".join("?" if n is None else f"{n:,}" for n in self.shape)
         words = {None: "unknown", True: "yes", False: "no"}
         shown["ones"] = "yes" if self.ones else "unknown"
+        shown["nnz"] = None if self.nnz is None else f"{self.nnz:,}"
         shown["same_as"] = ", ".join(self.same_as) or "-"
         width = max(map(len, shown))
         return "\n".join(

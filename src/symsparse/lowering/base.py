@@ -78,7 +78,7 @@ class KernelOp(Op):
 
         Most kernels do about one with each element that they write.
         """
-        return 0 if self.symbolic else times(*shape(node.outputs[0]))
+        return 0 if self.symbolic else times(*shape(node.outputs[-1]))
 
     def perform(self, node, inputs, outputs):
         results = self.kernel_for(node)(*(x.item() if x.ndim == 0 else x for x in map(np.asarray, inputs)))

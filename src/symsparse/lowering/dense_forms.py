@@ -147,7 +147,8 @@ def _of_gradients(fgraph):
         seen.add((x, line))
         origin = Origin("gradient", (x.name or describe(x),), True, True)
         what = f"regular gradient with respect to {x.name or describe(x)}"
-        yield DenseForm(what, origin, line, v.type.dtype, v.type.shape, False, _INSTEAD["gradient"])
+        shape = tuple(n if n is not None else m for n, m in zip(v.type.shape, x.type.shape, strict=True))
+        yield DenseForm(what, origin, line, v.type.dtype, shape, False, _INSTEAD["gradient"])
 
 
 def _readers(v, fgraph):
