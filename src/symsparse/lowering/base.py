@@ -71,6 +71,8 @@ class KernelOp(Op):
         if not (self.symbolic and all(isinstance(v, Constant) for v in node.inputs)):
             return made
         found = _folded(node)
+        if found is None:
+            return made
         return found if isinstance(made, list) else found[0]
 
     def flops(self, node, shape):
@@ -90,14 +92,20 @@ class KernelOp(Op):
 
 
 def _folded(node):
-    """The outputs of a node with constant inputs, as constants that know which kernels made them."""
+    """The outputs of a node with constant inputs, as constants that know which kernels made them.
+
+    None if the kernel refuses these inputs: the error is for the call that runs it.
+    """
     # Lowering asks for the same work again where a shape is inferred or a graph is cloned.
     held = max(node.inputs, key=lambda v: np.size(v.data))
     key = (node.op, *(v.data.tobytes() if v.data.size < 2 else id(v) for v in node.inputs))
     memory = held.tag.__dict__.setdefault("symsparse_folded", {})
     if key not in memory:
         storage = [[None] for _ in node.outputs]
-        node.op.perform(node, [v.data for v in node.inputs], storage)
+        try:
+            node.op.perform(node, [v.data for v in node.inputs], storage)
+        except (ValueError, IndexError, OverflowError):
+            return None
         before = [getattr(v.tag, "symbolic_phases", {}) for v in node.inputs]
         phases = {next(_counter): node.op.kernel_name(node)}
         for phase in before:
@@ -105,7 +113,8 @@ def _folded(node):
         made = []
         for out, (value,) in zip(node.outputs, storage, strict=True):
             made.append(pt.constant(value, dtype=out.type.dtype))
-            made[-1].tag.symbolic_phases = phases
+            if out.type.ndim:
+                made[-1].tag.symbolic_phases = phases
         memory[key] = (node.inputs, made)  # the inputs live on, so that no other takes their ids
     return list(memory[key][1])
 
