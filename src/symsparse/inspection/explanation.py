@@ -382,8 +382,8 @@ def _source_text(node, number):
 
 
 def _threads(node, flops):
-    kernel = node.op.kernel_for(node)
-    if not getattr(kernel, "targetoptions", {}).get("parallel"):
+    code = node.op.kernel_for(node).py_func.__code__
+    if not {"threads_for", "cut_for"}.intersection(code.co_names):
         return "1"
     import numba
 
