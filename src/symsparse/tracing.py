@@ -129,11 +129,14 @@ def label_of(v):
     known = getattr(v.tag, "label", "")
     if known:
         return known
-    inner = label_of(v.owner.inputs[0]) if v.owner.inputs else ""
     op = described_op(v.owner.op)
-    if inner and (op == "transpose" or getattr(v.owner.op, "new_order", None) == (1, 0)):
-        return inner.removesuffix(".T") if inner.endswith(".T") else f"{inner}.T"
-    return f"{inner}[...]" if inner and op in ("get_item_list", "get_item_2d") else ""
+    if op == "transpose" or getattr(v.owner.op, "new_order", None) == (1, 0):
+        inner = label_of(v.owner.inputs[0])
+        return inner.removesuffix(".T") if inner.endswith(".T") else inner and f"{inner}.T"
+    if op in ("get_item_list", "get_item_2d"):
+        inner = label_of(v.owner.inputs[0])
+        return inner and f"{inner}[...]"
+    return ""
 
 
 def handed_on(node, new):

@@ -135,11 +135,16 @@ def test_nothing_is_changed_by_looking():
 
 def test_a_loop_is_looked_into():
     x, v = ss.csr_matrix("x"), pt.dvector("v")
-    out = pytensor.scan(
-        lambda v, x: pt.tanh(x @ v), outputs_info=v, non_sequences=[x], n_steps=3, return_updates=False
-    )
-    e = ss.explain(pytensor.function([x, v], out[-1], mode=lowered_mode))
+
+    def explained(body):
+        out = pytensor.scan(body, outputs_info=v, non_sequences=[x], n_steps=3, return_updates=False)
+        return ss.explain(pytensor.function([x, v], out[-1], mode=lowered_mode))
+
+    e = explained(lambda v, x: pt.tanh(x @ v))
     assert [step.kernel for step in e.steps if step.op.startswith("in a loop: ")] == ["matmul.gather_vector"]
+    assert not e.dense_forms
+    e = explained(lambda v, x: pt.tanh(ss.eq(x * v, x) @ v))
+    assert [form.what for form in e.densifications] == ["in a loop: densify"]
 
 
 def test_conversions_and_dense_forms_are_listed():

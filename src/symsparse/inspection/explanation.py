@@ -20,7 +20,7 @@ from symsparse.inspection.patterns import source_of
 from symsparse.inspection.sizes import Sizes, sizes_of_run
 from symsparse.lowering.base import KernelOp, times
 from symsparse.lowering.conversion import Compress
-from symsparse.lowering.dense_forms import DenseForm, Lowered
+from symsparse.lowering.dense_forms import DenseForm, Lowered, formed_by
 from symsparse.lowering.layout import SortPattern, TransposePattern
 from symsparse.ops.base import SparseOp, is_sparse
 from symsparse.ops.conversion import SparseFromDense
@@ -175,8 +175,20 @@ def explain(function, *args):
     steps = [_step(node, where, sizes, in_c, number) for node, where in nodes.items()]
     lowered = [feature for feature in graph._features if isinstance(feature, Lowered)]
     forms = [form for feature in lowered for form in feature.dense_forms]
+    forms += [form for node, where in nodes.items() if where for form in _inner_forms(node, where)]
     folded = [name for feature in lowered for name in feature.folded]
     return Explanation(_mode_text(function.maker.linker), steps, forms, folded)
+
+
+def _inner_forms(node, where):
+    """The dense form that a node of an inner graph makes; PyTensor froze that graph, and what was noted is gone."""
+    formed, _ = formed_by(node)
+    if formed is not None:
+        what = f"{where}{origin_of(node).op}"
+        unknown = "Inside of it, it is not known whether an operation asked for it."
+        yield DenseForm(
+            what, origin_of(node), user_line(formed), formed.dtype, formed.type.shape, False, unknown
+        )
 
 
 def _mode_text(linker):
@@ -200,10 +212,8 @@ def _nodes(graph, where=""):
         if _is_sparse_step(node) or _works_on_values(node, values):
             yield node, where
         elif inner is not None and not isinstance(node.op, FusedElemwise):
-            yield from _nodes(
-                inner,
-                f"{where}in {'a loop' if isinstance(node.op, Scan) else node.op.name or 'an inner graph'}: ",
-            )
+            kind = "a loop" if isinstance(node.op, Scan) else "an inner graph"
+            yield from _nodes(inner, f"{where}in {kind}: ")
 
 
 def _is_sparse_step(node):

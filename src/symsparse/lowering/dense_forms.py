@@ -104,7 +104,7 @@ def _of_ops(fgraph):
     for node in fgraph.toposort():
         if not isinstance(node.op, KernelOp | SparseOp):
             continue
-        formed, kind = _formed_by(node)
+        formed, kind = formed_by(node)
         if formed is None or all(_is_shape(client) for v in node.outputs for client, _ in fgraph.clients[v]):
             continue
         origin = origin_of(node)
@@ -113,7 +113,7 @@ def _of_ops(fgraph):
         yield DenseForm(what, origin, line, formed.dtype, formed.type.shape, not kind, _INSTEAD[kind])
 
 
-def _formed_by(node):
+def formed_by(node):
     """The dense form that a node makes or is handed, None if there is none, and why it was not asked for."""
     op, out, origin = node.op, node.outputs[0], origin_of(node)
     if isinstance(op, Densify | AddToDense):
