@@ -19,9 +19,9 @@ from pytensor.tensor.elemwise import DimShuffle, Elemwise
 
 import symsparse as ss
 from symsparse.ops.elementwise import Cast
-from symsparse.rewrites.basic import algebra_db
 from symsparse.tracing import described_op
 
+algebra_db = optdb["symsparse_algebra"]
 PAGE = Path(__file__).parents[2] / "docs" / "rewrites.md"
 HEAD = """\
 # Rewrites
@@ -46,18 +46,37 @@ in `symsparse/lowering/`.
 }
 
 x, y, p = (ss.csr_matrix(name, dtype="float64") for name in "xyp")
+c = ss.csc_matrix("c", dtype="float64")
 d, b, v = pt.dmatrix("d"), pt.dmatrix("b"), pt.dvector("v")
-small = ss.csr_matrix("small", dtype="float64", shape=(1000, 1000))
 narrow = pt.tensor("narrow", dtype="float64", shape=(1000, 3))
+big = ss.csr_matrix("big", dtype="float64", shape=(1000, 1000))
 
-#: One expression for each rewrite of `symsparse_algebra` that it changes.
+#: An expression for each rewrite of `symsparse_algebra` that it changes.
 EXAMPLES = {
     "double_transpose": lambda: ss.transpose(ss.transpose(x)),
     "double_negation": lambda: ss.neg(ss.neg(x)),
     "dense_of_sparse_of_dense": lambda: ss.csr_from_dense(d).toarray(),
     "canonical_of_canonical": lambda: ss.sum_duplicates(ss.sum_duplicates(x)),
+    "sorted_of_canonical": lambda: ss.ensure_sorted_indices(ss.sum_duplicates(x)),
+    "remove0_of_remove0": lambda: ss.remove0(ss.remove0(x)),
     "cast_to_own_dtype": lambda: Cast("float64")(x),
     "dense_product_of_densified": lambda: pt.dot(x.toarray(), d),
+    "product_with_densified": lambda: x @ y.toarray(),
+    "sum_of_densified": lambda: x.toarray().sum(axis=0),
+    "sum_of_sparse_of_dense": lambda: ss.csr_from_dense(d).sum(axis=0),
+    "diagonal_of_densified": lambda: pt.diagonal(x.toarray()),
+    "index_of_densified": lambda: x.toarray()[:3],
+    "transpose_of_densified": lambda: x.toarray().T,
+    "function_of_densified": lambda: pt.sin(x.toarray()).sum(),
+    "product_with_densified_elementwise": lambda: (x.toarray() * d).sum(),
+    "cheapest_order": lambda: (big @ big) @ narrow,
+    "scalar_out_of_product": lambda: (x * 2.0) @ v,
+    "column_scale_out_of_product": lambda: ss.col_scale(x, v) @ v,
+    "product_with_diagonal": lambda: ss.square_diagonal(v) @ x,
+    "product_with_column": lambda: x @ v[:, None],
+    "sample_of_converted": lambda: ss.sample(ss.csr_from_dense(d), p),
+    "sampled_product": lambda: ss.sample(x @ y, p),
+    "format_of_format": lambda: x.tocsc().tocsr(),
 }
 
 

@@ -19,7 +19,9 @@ def test_every_rewrite_says_what_it_does():
         assert "=" in documentation(rewriter).split("\n\n")[0], f"{name} does not begin with its identity"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [n for n in EXAMPLES if f"symsparse_{n}" in registered()["symsparse_algebra"]]
+)
 def test_examples_change(name):
     before, after = before_and_after(EXAMPLES[name](), f"symsparse_{name}")
     assert before != after

@@ -36,14 +36,13 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    inputs ``pattern_at`` and the next is ("as input"), or where those that were joined to them are ("as blocks").
-    ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
+    inputs 0 and 1 is ("as input"), or of inputs 1 and 2 ("as input after values"), or where those that were joined to
+    inputs 0 and 1 are ("as blocks"). ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
     that follows knows its result.
     """
 
     __props__: Any = ()
     symbolic = False
-    pattern_at = 0
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
 
@@ -316,7 +315,9 @@ def canonical_fact(indices, indptr):
         if said is True:
             return True
         if said == "as input":
-            return canonical_fact(*owner.inputs[op.pattern_at : op.pattern_at + 2])
+            return canonical_fact(*owner.inputs[:2])
+        if said == "as input after values":
+            return canonical_fact(*owner.inputs[1:3])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
             blocks = zip(*(j.inputs for j in joins), strict=True)

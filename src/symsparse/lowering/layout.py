@@ -55,8 +55,7 @@ class TransposePattern(KernelOp):
 class NonzeroPattern(KernelOp):
     kernel = "layout.nonzero_pattern"
     symbolic = True
-    canonical: bool | str = "as input"
-    pattern_at = 1
+    canonical: bool | str = "as input after values"
 
     def outputs(self, values, indices, indptr):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]

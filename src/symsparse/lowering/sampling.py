@@ -248,11 +248,10 @@ def lower_sampling_dot(node, x, y, p):
     dtype = node.outputs[0].dtype
     x, y = pt.cast(x, dtype), pt.cast(y, dtype)
     sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
-    return p.with_values(sampled if all_ones(p.values) else p.values * sampled)
+    return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
 
 
-def all_ones(values):
-    """Whether all stored values are known to be one."""
+def _all_ones(values):
     owner = values.owner
     if isinstance(values, Constant):
         return bool((values.data == 1).all())
