@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytensor.tensor as pt
+import scipy.sparse as sp
 from pytensor.compile import optdb
 from pytensor.graph.basic import Constant
 from pytensor.graph.replace import clone_replace
@@ -16,6 +17,8 @@ from pytensor.graph.rewriting.basic import FromFunctionNodeRewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.shape import Reshape
+from pytensor.tensor.subtensor import Subtensor
 
 import symsparse as ss
 from symsparse.ops.elementwise import Cast
@@ -23,6 +26,7 @@ from symsparse.tracing import described_op
 
 algebra_db = optdb["symsparse_algebra"]
 PAGE = Path(__file__).parents[2] / "docs" / "rewrites.md"
+LONGEST = 100
 HEAD = """\
 # Rewrites
 
@@ -46,8 +50,9 @@ in `symsparse/lowering/`.
 }
 
 x, y, p = (ss.csr_matrix(name, dtype="float64") for name in "xyp")
-c = ss.csc_matrix("c", dtype="float64")
-d, b, v = pt.dmatrix("d"), pt.dmatrix("b"), pt.dvector("v")
+c, c2 = ss.csc_matrix("c", dtype="float64"), ss.csc_matrix("c2", dtype="float64")
+known = ss.constant(sp.eye_array(5, format="csr"), "known")
+d, b, v, s = pt.dmatrix("d"), pt.dmatrix("b"), pt.dvector("v"), pt.dscalar("s")
 narrow = pt.tensor("narrow", dtype="float64", shape=(1000, 3))
 big = ss.csr_matrix("big", dtype="float64", shape=(1000, 1000))
 
@@ -66,6 +71,14 @@ EXAMPLES = {
     "sum_of_sparse_of_dense": lambda: ss.csr_from_dense(d).sum(axis=0),
     "diagonal_of_densified": lambda: pt.diagonal(x.toarray()),
     "index_of_densified": lambda: x.toarray()[:3],
+    "dense_form_of_product": lambda: ss.true_dot(x, y).toarray(),
+    "sum_with_densified": lambda: x.toarray() + d,
+    "fill_like_densified": lambda: pt.second(x.toarray(), s),
+    "sample_of_linear": lambda: ss.sample(x + y, p),
+    "sample_of_incremented": lambda: ss.sample(pt.inc_subtensor(pt.zeros((5, 5))[:2], b), p),
+    "format_that_does_not_matter": lambda: x.tocsc() @ d,
+    "formats_of_sum": lambda: x + c + c2,
+    "format_of_result": lambda: (known + c) @ d,
     "transpose_of_densified": lambda: x.toarray().T,
     "function_of_densified": lambda: pt.sin(x.toarray()).sum(),
     "product_with_densified_elementwise": lambda: (x.toarray() * d).sum(),
@@ -139,7 +152,11 @@ def entry(name, rewriter, section):
 def before_and_after(expression, name):
     """An expression as it is written, and after the rewrite of this name alone."""
     clone = clone_replace(expression)
-    return shown(expression), shown(rewrite_graph(clone, custom_rewrite=algebra_db.query(f"+{name}")))
+    before, after = (
+        shown(expression),
+        shown(rewrite_graph(clone, custom_rewrite=algebra_db.query(f"+{name}"))),
+    )
+    return before, after if len(after) < LONGEST else f"{after[:LONGEST]} ..."
 
 
 _INFIX = {"mul": "*", "add": "+", "sub": "-", "true_div": "/"}
@@ -151,7 +168,12 @@ def shown(v):
         return v.name or (f"{v.data}" if isinstance(v, Constant) and v.data.ndim == 0 else "constant")
     op, inputs = v.owner.op, [shown(i) for i in v.owner.inputs]
     if isinstance(op, DimShuffle):
-        return f"{inputs[0]}.T" if tuple(op.new_order) == (1, 0) else inputs[0]
+        axes = {(1, 0): ".T", (0, "x"): "[:, None]", ("x", 0): "[None, :]"}
+        return f"{inputs[0]}{axes.get(tuple(op.new_order), '')}"
+    if isinstance(op, Reshape):
+        return inputs[0]
+    if isinstance(op, Subtensor | ss.GetItem2d):
+        return f"{inputs[0]}[...]"
     if isinstance(op, Elemwise) and str(op.scalar_op) in _INFIX:
         return f"({f' {_INFIX[str(op.scalar_op)]} '.join(inputs)})"
     name = str(op.scalar_op) if isinstance(op, Elemwise) else described_op(op)
