@@ -37,7 +37,9 @@ class KernelOp(Op):
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
     inputs 0 and 1 is ("as input"), or of inputs 1 and 2 ("as input after values"), or where those that were joined to
-    inputs 0 and 1 are ("as blocks"). ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
+    inputs 0 and 1 are ("as blocks").
+
+    ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
     that follows knows its result.
     """
 
