@@ -11,7 +11,7 @@ export PYTENSOR_FLAGS := $(PYTENSOR_FLAGS),base_compiledir=$(CURDIR)/.cache/pyte
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow soak support lint format types bench clean help
+.PHONY: demo test test-slow soak support rewrites lint format types bench clean help
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.dev ## train a sparse model on real text (ARGS="--help" for the options)
@@ -29,6 +29,9 @@ soak: $(VENV)/.dev ## half an hour of random expressions, compiled against the r
 support: $(VENV)/.dev ## run every test of the op table, and write docs/support.md from what passed
 	$(PY) -m pytest -p tests.support tests/ops/test_table.py tests/ops/test_higher_order.py tests/backends/test_c.py \
 	    -n $(JOBS) --maxprocesses 8 --dist worksteal $(ARGS)
+
+rewrites: $(VENV)/.dev ## write docs/rewrites.md from the docstrings of the rewrites
+	$(PY) -m tests.rewrites.page
 
 lint: $(VENV)/.dev ## style and formatting
 	$(PY) -m ruff check .

@@ -16,7 +16,7 @@ SamplingDot SparseConstant SparseFromDense SparseSharedVariable SparseTensorType
 SquareDiagonal StructuredAddSV StructuredDot StructuredDotGradCSC StructuredDotGradCSR Transpose TrueDot
 Usmm EqualSS EqualSD NotEqualSS NotEqualSD LessThanSS LessThanSD GreaterThanSS GreaterThanSD LessEqualSS
 LessEqualSD GreaterEqualSS GreaterEqualSD VStack BlockDiag
-Poisson Binomial Multinomial
+Poisson Binomial Multinomial DensificationError DensificationWarning
 """.split()
 FUNCTIONS = """
 as_sparse as_sparse_variable as_sparse_or_tensor_variable constant matrix csr_matrix csc_matrix csr_array
@@ -31,6 +31,7 @@ eye diags tril triu pushforward
 sampling_dot sp_sum ensure_sorted_indices remove0 clean get_item_2d get_item_2lists get_item_list get_item_scalar
 set_subtensor inc_subtensor with_values poisson multinomial
 get_num_threads set_num_threads
+set_subtensor inc_subtensor with_values poisson multinomial explain pattern_of
 """.split()
 OBJECTS = """
 get_item_list_grad get_item_2lists_grad
@@ -39,7 +40,7 @@ csc_dmatrix csc_fmatrix equal_s_s equal_s_d not_equal_s_s not_equal_s_d less_tha
 greater_than_s_s greater_than_s_d less_equal_s_s less_equal_s_d greater_equal_s_s greater_equal_s_d
 csr_fbinomial csr_dbinomial csc_fbinomial csc_dbinomial
 all_dtypes float_dtypes int_dtypes uint_dtypes integer_dtypes discrete_dtypes continuous_dtypes
-complex_dtypes sparse_formats
+complex_dtypes sparse_formats config
 """.split()
 
 

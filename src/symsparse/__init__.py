@@ -21,12 +21,15 @@ from symsparse.constructors import (
     matrix,
     shared,
 )
+from symsparse.inspection import explain, pattern_of
+from symsparse.lowering.dense_forms import DensificationError, DensificationWarning
 from symsparse.ops import *
 from symsparse.ops import (
     __all__ as _ops,
     batching,
     inner_graphs,
 )
+from symsparse.settings import config
 from symsparse.threads import get_num_threads, set_num_threads
 from symsparse.types import (
     SparseTensorType,
@@ -43,6 +46,8 @@ from symsparse.types import (
 from symsparse.variables import SparseConstant, SparseSharedVariable, SparseVariable
 
 __all__ = [
+    "DensificationError",
+    "DensificationWarning",
     "SparseConstant",
     "SparseSharedVariable",
     "SparseTensorType",
@@ -53,6 +58,7 @@ __all__ = [
     "as_sparse_or_tensor_variable",
     "as_sparse_variable",
     "complex_dtypes",
+    "config",
     "constant",
     "continuous_dtypes",
     "csc_array",
@@ -64,11 +70,13 @@ __all__ = [
     "csr_fmatrix",
     "csr_matrix",
     "discrete_dtypes",
+    "explain",
     "float_dtypes",
     "get_num_threads",
     "int_dtypes",
     "integer_dtypes",
     "matrix",
+    "pattern_of",
     "set_num_threads",
     "shared",
     "sparse_formats",

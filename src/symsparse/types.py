@@ -54,6 +54,14 @@ def compressed(format, data, indices, indptr, shape):
     return matrix
 
 
+def in_container(value, container):
+    """A SciPy sparse array, or the same arrays as a ``csr_matrix`` or ``csc_matrix`` for container "matrix"."""
+    if container == "array":
+        return value
+    cls = sp.csr_matrix if value.format == "csr" else sp.csc_matrix
+    return cls((value.data, value.indices, value.indptr), shape=value.shape, copy=False)
+
+
 def check_pattern(format, n_values, indices, indptr, shape):
     """Raise a ValueError unless (indices, indptr) is a legal csr or csc pattern of this shape."""
     n_major, n_minor = shape if format == "csr" else shape[::-1]

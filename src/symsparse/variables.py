@@ -11,7 +11,8 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.shape import Shape_i
 
-from symsparse.types import SparseTensorType
+from symsparse.settings import config
+from symsparse.types import SparseTensorType, in_container
 
 
 class SparseVariable(Variable):
@@ -413,6 +414,10 @@ class SparseConstant(SparseVariable, Constant):
 class SparseSharedVariable(SharedVariable, SparseVariable):
     """A sparse matrix that lives between calls: pattern and values may both change."""
 
+    def get_value(self, borrow=False, return_internal_type=False):
+        """The current matrix; with ``borrow=True`` it shares its memory with this variable."""
+        return in_container(super().get_value(borrow, return_internal_type), config.container)
+
 
 class FrozenSparseVariable(SparseVariable):
     """A sparse matrix whose pattern is fixed and whose values live in the dense shared vector ``.values``."""
@@ -425,7 +430,8 @@ class FrozenSparseVariable(SparseVariable):
         values, indices, indptr, shape = self.owner.inputs
         stored = sp.csr_array if self.format == "csr" else sp.csc_array
         parts = (values.get_value(borrow=True), indices.data, indptr.data)
-        return stored(parts, shape=tuple(shape.data), copy=not borrow)
+        value = stored(parts, shape=tuple(shape.data), copy=not borrow)
+        return in_container(value, config.container)
 
     def set_value(self, value, borrow=False):
         """Replace the values; the new matrix must have the same pattern."""

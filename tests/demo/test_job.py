@@ -81,6 +81,9 @@ def test_demo_on_a_text_folder(capsys: pytest.CaptureFixture[str], text_folder: 
     assert ours > 90
     assert "harbour" in captured.out.partition("most telling words")[2]
     assert "by hand" in captured.out
+    assert "one training step: no densification" in captured.out
+    assert "gather_matrix" in captured.out
+    assert (output / "training-step.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "\x1b" not in captured.out
     for name in ("learning-curve.png", "spy.png"):
         assert (output / name).read_bytes().startswith(b"\x89PNG")

@@ -33,9 +33,10 @@ from pytensor.tensor.shape import Shape_i
 from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
 from symsparse.lowering.base import HasCanonicalFormat, KernelOp
+from symsparse.lowering.container import AsMatrix
 from symsparse.lowering.random import RandomKernel
 from symsparse.ops.csm import CSM, CSMProperties
-from symsparse.types import SparseTensorType, compressed
+from symsparse.types import SparseTensorType, compressed, in_container
 
 # -- the struct -------------------------------------------------------------------------------------------------
 
@@ -128,14 +129,49 @@ def _box_csc(data, indices, indptr, n, m):
 
 @box(SparseStruct)
 def _box(typ, val, c):
+    return _boxed(typ, val, c, _box_csr if typ.format == "csr" else _box_csc)
+
+
+def _boxed(typ, val, c, make):
     struct = cgutils.create_struct_proxy(typ)(c.context, c.builder, value=val)
     parts = [c.box(getattr(typ, f), getattr(struct, f)) for f in _ARRAYS]
     parts += [c.box(types.int64, struct.n), c.box(types.int64, struct.m)]
-    function = c.pyapi.unserialize(c.pyapi.serialize_object(_box_csr if typ.format == "csr" else _box_csc))
+    function = c.pyapi.unserialize(c.pyapi.serialize_object(make))
     result = c.pyapi.call_function_objargs(function, parts)
     for part in (*parts, function):
         c.pyapi.decref(part)
     return result
+
+
+class MatrixStruct(SparseStruct):
+    """The struct of an output that Python gets as a csr_matrix or csc_matrix."""
+
+    def __init__(self, struct):
+        super().__init__(struct.format, struct.data, struct.indices, struct.indptr)
+        self.name = f"matrix_{struct.name}"
+
+
+register_model(MatrixStruct)(_SparseModel)
+
+
+def _box_csr_matrix(data, indices, indptr, n, m):
+    return in_container(compressed("csr", data, indices, indptr, (n, m)), "matrix")
+
+
+def _box_csc_matrix(data, indices, indptr, n, m):
+    return in_container(compressed("csc", data, indices, indptr, (n, m)), "matrix")
+
+
+@box(MatrixStruct)
+def _box_matrix(typ, val, c):
+    return _boxed(typ, val, c, _box_csr_matrix if typ.format == "csr" else _box_csc_matrix)
+
+
+@intrinsic
+def as_matrix(typingctx, x):
+    return MatrixStruct(x)(x), lambda context, builder, sig, args: impl_ret_borrowed(
+        context, builder, sig.return_type, args[0]
+    )
 
 
 @lower_cast(SparseStruct, SparseStruct)
@@ -279,6 +315,15 @@ def _funcify_csm(op, node, **kwargs):
         return make(np.ascontiguousarray(data), indices, indptr, shape[0], shape[1])
 
     return csm, cache_key("csm")
+
+
+@register_funcify_default_op_cache_key(AsMatrix)
+def _funcify_as_matrix(op, node, **kwargs):
+    @numba_njit
+    def matrix(x):
+        return as_matrix(x)
+
+    return matrix, _key("matrix")
 
 
 def _salt(op_type):

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import symsparse
+
 from . import DemoError
 from .data import Dataset, load
 from .model import Model, compile_model, reset, step_sizes
@@ -56,13 +58,18 @@ def run(options: argparse.Namespace) -> None:
         timing = race(model, dataset, batch, options)
     report.race(timing, batch)
 
-    curve, spy = output / "learning-curve.png", output / "spy.png"
+    with report.waiting("explaining the training step"):
+        step = symsparse.explain(model.step, np.arange(batch), dataset.X_train.dtype.type(options.rate))
+    report.explanation(step)
+
+    curve, spy, page = output / "learning-curve.png", output / "spy.png", output / "training-step.html"
     try:
+        page.write_text(step.html(), encoding="utf-8")
         learning_curve(curve, training.losses, training.accuracies, rivals)
         spy_block(spy, dataset, shown, telling)
     except OSError as error:
         raise DemoError(f"{error.filename or output}: {error.strerror or error}") from error
-    report.pictures(curve, spy)
+    report.written(page, curve, spy)
 
 
 def writable_folder(folder: Path) -> Path:

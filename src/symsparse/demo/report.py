@@ -9,6 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from symsparse.inspection import Explanation
+
 from .data import Dataset
 from .reference import Baselines
 
@@ -95,10 +97,15 @@ class Report:
             },
         )
 
-    def pictures(self, *paths: Path) -> None:
-        """Say where the pictures are."""
+    def explanation(self, step: Explanation) -> None:
+        """Say what a training step consists of."""
+        self.console.print(f"\none training step: {step.short()}")
+
+    def written(self, page: Path, *pictures: Path) -> None:
+        """Say where the files are."""
         self.console.print()
-        self._line("pictures", ", ".join(map(str, paths)))
+        self._line("step", f"{page}: the training step explained in full")
+        self._line("pictures", ", ".join(map(str, pictures)))
 
     def _line(self, name: str, what: str) -> None:
         self.console.print(f"{name:<10} {what}")

@@ -33,6 +33,7 @@ class UnionPattern(KernelOp):
     """Two canonical patterns -> their union, and the places of their entries in it."""
 
     kernel = "arithmetic.union_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
@@ -48,6 +49,7 @@ class IntersectionPattern(KernelOp):
     """Two canonical patterns -> their intersection, and the places of its entries in both."""
 
     kernel = "arithmetic.intersection_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr):

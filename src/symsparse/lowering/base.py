@@ -8,6 +8,7 @@ elementwise chains on values fuse.
 import functools
 import importlib
 import itertools
+import math
 import weakref
 from typing import Any, NamedTuple
 
@@ -19,13 +20,14 @@ from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer, node_rewriter
 from pytensor.graph.rewriting.db import EquilibriumDB
 from pytensor.raise_op import CheckAndRaise
-from pytensor.tensor.basic import Join, MakeVector, infer_shape_db
+from pytensor.tensor.basic import ARange, Join, MakeVector, infer_shape_db
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.utils import hash_from_ndarray
 
 from symsparse.ops.base import OTHER_FORMAT, SparseOp, is_sparse
 from symsparse.ops.csm import CSM, CSMProperties, shape_vector
+from symsparse.tracing import handed_on
 
 # -- ops that run a kernel --------------------------------------------------------------------------------------
 
@@ -34,11 +36,16 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks"). Of inputs that this
-    op is there to check ("as checked") no kernel may read others before than those of a matrix.
+    inputs 0 and 1 is ("as input"), or of inputs 1 and 2 ("as input after values"), or where those that were joined to
+    inputs 0 and 1 are ("as blocks"). Of inputs that this op is there to check ("as checked") no kernel may read others
+    before than those of a matrix.
+
+    ``symbolic`` says that the kernel works on patterns; where they are constant it runs when it is called, so that all
+    that follows knows its result.
     """
 
     __props__: Any = ()
+    symbolic = False
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
 
@@ -59,6 +66,24 @@ class KernelOp(Op):
         made = [pt.as_tensor(x) for x in inputs]
         return Apply(self, made, [TensorType(dtype, shape)() for dtype, shape in self.outputs(*made)])
 
+    def __call__(self, *inputs, **kwargs):
+        made = super().__call__(*inputs, **kwargs)
+        outputs = made if isinstance(made, list) else [made]
+        node = outputs[0].owner
+        if not (self.symbolic and all(isinstance(v, Constant) for v in node.inputs)):
+            return made
+        found = _folded(node)
+        if found is None:
+            return made
+        return found if isinstance(made, list) else found[0]
+
+    def flops(self, node, shape):
+        """Floating-point operations of a call, None if unknown; ``shape(v)`` has None for sizes that are unknown.
+
+        Most kernels do about one with each element that they write.
+        """
+        return 0 if self.symbolic else times(*shape(node.outputs[-1]))
+
     def perform(self, node, inputs, outputs):
         results = self.kernel_for(node)(*(x.item() if x.ndim == 0 else x for x in map(np.asarray, inputs)))
         for storage, result in zip(outputs, results if len(outputs) > 1 else (results,), strict=True):
@@ -66,6 +91,39 @@ class KernelOp(Op):
 
     def infer_shape(self, node, shapes):
         return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
+
+
+def _folded(node):
+    """The outputs of a node with constant inputs, as constants that know which kernels made them.
+
+    None if the kernel refuses these inputs: the error is for the call that runs it.
+    """
+    # Lowering asks for the same work again where a shape is inferred or a graph is cloned.
+    held = max(node.inputs, key=lambda v: np.size(v.data))
+    key = (node.op, *(v.data.tobytes() if v.data.size < 2 else id(v) for v in node.inputs))
+    memory = held.tag.__dict__.setdefault("symsparse_folded", {})
+    if key not in memory:
+        storage = [[None] for _ in node.outputs]
+        try:
+            node.op.perform(node, [v.data for v in node.inputs], storage)
+        except (ValueError, IndexError, OverflowError):
+            return None
+        before = [getattr(v.tag, "symbolic_phases", {}) for v in node.inputs]
+        phases = {next(_counter): node.op.kernel_name(node)}
+        for phase in before:
+            phases |= phase
+        made = []
+        for out, (value,) in zip(node.outputs, storage, strict=True):
+            made.append(pt.constant(value, dtype=out.type.dtype))
+            if out.type.ndim:
+                made[-1].tag.symbolic_phases = phases
+        memory[key] = (node.inputs, made)  # the inputs live on, so that no other takes their ids
+    return list(memory[key][1])
+
+
+def times(*sizes):
+    """Product of sizes, None if one is unknown."""
+    return None if None in sizes else math.prod(sizes)
 
 
 def vector(x, size=None):
@@ -137,9 +195,7 @@ class Parts(NamedTuple):
 
     def build(self, type):
         """The sparse variable of the given type."""
-        indices, indptr = (
-            v if v.dtype == type.index_dtype else pt.cast(v, type.index_dtype) for v in self.pattern
-        )
+        indices, indptr = (index_cast(v, type.index_dtype) for v in self.pattern)
         shape = self.shape
         if not isinstance(shape, Constant) and type.shape != (None, None):
             sizes = [
@@ -252,6 +308,8 @@ def canonical_fact(indices, indptr):
         return True if found[1] else pt.constant(False)
     indices, indptr = unchecked(indices), unchecked(indptr)
     owner = indices.owner
+    if owner is not None and _counts_up(owner):
+        return True
     if owner is not None and owner is indptr.owner and (indices.index, indptr.index) in ((0, 1), (1, 2)):
         op = owner.op
         if isinstance(op, CSMProperties):
@@ -261,6 +319,8 @@ def canonical_fact(indices, indptr):
             return True
         if said == "as input" or (said == "as checked" and comes_from_a_matrix(*owner.inputs[:2])):
             return canonical_fact(*owner.inputs[:2])
+        if said == "as input after values":
+            return canonical_fact(*owner.inputs[1:3])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
             blocks = zip(*(j.inputs for j in joins), strict=True)
@@ -278,13 +338,37 @@ def comes_from_a_matrix(indices, indptr):
     return owner is not None and owner is indptr.owner and isinstance(owner.op, KernelOp | CSMProperties)
 
 
+def _counts_up(owner):
+    """Whether a node makes 0, 1, 2, ...: as indices of any pattern these are sorted, and all different."""
+    return isinstance(owner.op, ARange) and all(
+        known(v) == n for v, n in zip(owner.inputs[::2], (0, 1), strict=True)
+    )
+
+
+def sorted_fact(indices, indptr):
+    """Whether each slice of a pattern is surely sorted."""
+    if canonical_fact(indices, indptr) is True:
+        return True
+    return getattr(getattr(unchecked(indices).owner, "op", None), "sorts", False)
+
+
 def same_index_dtype(*many):
     """These parts with one index dtype, the widest."""
     if len({v.dtype for p in many for v in p.pattern}) == 1:
         return many
-    return tuple(
-        p._replace(indices=pt.cast(p.indices, "int64"), indptr=pt.cast(p.indptr, "int64")) for p in many
-    )
+    return tuple(with_index_dtype(p, "int64") for p in many)
+
+
+def with_index_dtype(p: Parts, dtype) -> Parts:
+    """These parts with indices and indptr of a dtype."""
+    return p._replace(indices=index_cast(p.indices, dtype), indptr=index_cast(p.indptr, dtype))
+
+
+def index_cast(v, dtype):
+    """An index vector in a dtype that holds it; a constant stays one."""
+    if v.dtype == dtype:
+        return v
+    return pt.constant(v.data, dtype=dtype) if isinstance(v, Constant) else pt.cast(v, dtype)
 
 
 def check(message):
@@ -350,10 +434,12 @@ def lowers(*op_types):
                 return None
             result = rule(node, *(parts(x) if is_sparse(x) else x for x in node.inputs))
             results = list(result) if isinstance(result, list) else [result]
-            return [
+            made = [
                 r.build(old.type) if isinstance(r, Parts) else _dense(r, old)
                 for r, old in zip(results, node.outputs, strict=True)
             ]
+            handed_on(node, made)
+            return made
 
         name = f"lower_{'_'.join(t.__name__ for t in op_types)}"[:120]
         rewrite.__name__ = name

@@ -12,6 +12,7 @@ class DiagsPattern(KernelOp):
     """(offsets, sizes, index-like, by rows) -> pattern, and the places of its entries in the vector."""
 
     kernel = "construction.diags_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, offsets, n_major, n_minor, index_like, by_rows):
@@ -23,6 +24,7 @@ class TrianglePattern(KernelOp):
     """(indices, indptr, k, below) -> pattern of the entries on one side of a diagonal, and where they come from."""
 
     kernel = "construction.triangle_pattern"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, k, below):

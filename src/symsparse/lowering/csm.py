@@ -33,6 +33,7 @@ class CheckPattern(KernelOp):
     """(indices, indptr, n_values, n_major, n_minor) -> indices, indptr, or a ValueError."""
 
     kernel = "csm.check_pattern"
+    symbolic = True
     canonical = "as checked"
     view_map = {0: [0], 1: [1]}
 
@@ -42,6 +43,7 @@ class CheckPattern(KernelOp):
 
 class SamePattern(KernelOp):
     kernel = "csm.same_pattern"
+    symbolic = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
         return [("bool", ())]

@@ -12,6 +12,7 @@ class Find(KernelOp):
     """(indices, indptr, n_minor, majors, minors) -> place of each pair in the canonical pattern, or -1."""
 
     kernel = "indexing.find"
+    symbolic = True
 
     def outputs(self, indices, indptr, n_minor, majors, minors):
         return [vector(indices, majors.type.shape[0])]
@@ -24,6 +25,7 @@ class ScatterPattern(KernelOp):
     """(majors, minors, n_values, n_major, n_minor, index-like) -> pattern of these positions, order of the values."""
 
     kernel = "indexing.scatter_pattern"
+    symbolic = True
 
     def outputs(self, majors, minors, n_values, n_major, n_minor, index_like):
         n = known(n_major)

@@ -20,6 +20,7 @@ class TakePattern(KernelOp):
     """(indices, indptr, rows) -> pattern of these major slices, and the source of each entry."""
 
     kernel = "indexing.take_pattern"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, rows):
@@ -30,6 +31,7 @@ class SlicePattern(KernelOp):
     """(indices, indptr, first, count, step) -> pattern of a slice of the major slices, and the source of each entry."""
 
     kernel = "indexing.slice_pattern"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, first, count, step):
@@ -41,6 +43,7 @@ class SliceMinor(KernelOp):
     """(indices, indptr, first, count, step) -> pattern of a slice of the minor axis, and the source of each entry."""
 
     kernel = "indexing.slice_minor"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, first, count, step):
@@ -51,6 +54,7 @@ class TakeMinorPattern(KernelOp):
     """(indices, indptr, n_minor, columns) -> pattern of these minor indices, and the source of each entry."""
 
     kernel = "indexing.take_minor_pattern"
+    symbolic = True
 
     def outputs(self, indices, indptr, n_minor, columns):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
@@ -60,6 +64,7 @@ class PlacePattern(KernelOp):
     """(indices, indptr, rows, n) -> pattern with these major slices at the rows, and the source of each entry."""
 
     kernel = "indexing.place_pattern"
+    symbolic = True
 
     def outputs(self, indices, indptr, rows, n):
         return [vector(indices), vector(indptr), vector(indices)]
@@ -69,6 +74,7 @@ class PlaceMinor(KernelOp):
     """(indices, n_minor, columns, n) -> indices after the minor slices were put at the columns."""
 
     kernel = "indexing.place_minor"
+    symbolic = True
 
     def outputs(self, indices, n_minor, columns, n):
         return [vector(indices, indices.type.shape[0])]

@@ -2,9 +2,8 @@
 
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, lowers, vector
+from symsparse.lowering.base import KernelOp, lowers, vector, with_index_dtype
 from symsparse.lowering.layout import to_format
-from symsparse.lowering.stacking import with_index_dtype
 from symsparse.ops.kronecker import KronPattern
 
 
@@ -12,6 +11,7 @@ class KroneckerPattern(KernelOp):
     """Two canonical patterns and their minor sizes -> pattern of the product, and the factors of each entry."""
 
     kernel = "kronecker.kron_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):

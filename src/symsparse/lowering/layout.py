@@ -1,11 +1,12 @@
 """Lowering of transposes, formats, sorting, duplicates and explicit zeros."""
 
-from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, sorted_fact, vector
 from symsparse.ops.layout import AsFormat, EnsureSortedIndices, Remove0, SumDuplicates, Transpose
 
 
 class IsCanonical(KernelOp):
     kernel = "layout.is_canonical"
+    symbolic = True
 
     def outputs(self, indices, indptr):
         return [("bool", ())]
@@ -15,6 +16,7 @@ class CanonicalPattern(KernelOp):
     """(indices, indptr, already canonical) -> canonical pattern and the places of the old entries."""
 
     kernel = "layout.canonical_pattern"
+    symbolic = True
     canonical = True
     view_map = {0: [0], 1: [1]}
 
@@ -32,6 +34,8 @@ class SumInto(KernelOp):
 
 class SortPattern(KernelOp):
     kernel = "layout.sort_pattern"
+    symbolic = True
+    sorts = True
 
     def outputs(self, indices, indptr):
         return [vector(indices), vector(indices)]
@@ -41,6 +45,7 @@ class TransposePattern(KernelOp):
     """(indices, indptr, n_minor) -> the pattern by the other axis, and the order of the values."""
 
     kernel = "layout.transpose_pattern"
+    symbolic = True
     canonical = "as input"
 
     def outputs(self, indices, indptr, n_minor):
@@ -49,6 +54,8 @@ class TransposePattern(KernelOp):
 
 class NonzeroPattern(KernelOp):
     kernel = "layout.nonzero_pattern"
+    symbolic = True
+    canonical: bool | str = "as input after values"
 
     def outputs(self, values, indices, indptr):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
@@ -106,7 +113,7 @@ def lower_as_format(node, x):
 
 @lowers(EnsureSortedIndices)
 def lower_ensure_sorted_indices(node, x):
-    if canonical_fact(*x.pattern) is True:
+    if sorted_fact(*x.pattern):
         return x
     indices, order = SortPattern()(*x.pattern)
     return x._replace(values=x.values[order], indices=indices)

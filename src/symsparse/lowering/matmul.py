@@ -3,7 +3,7 @@
 import pytensor.tensor as pt
 
 from symsparse.backends.c import CKernel, integer
-from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, same_index_dtype, vector
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, same_index_dtype, times, vector
 from symsparse.lowering.conversion import compress, densify
 from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
@@ -39,6 +39,10 @@ class CompressedDot(KernelOp, CKernel):
         n = shapes[2][0] - 1 if self.gather else node.inputs[4]
         return [(n, *shapes[3][1:])]
 
+    def flops(self, node, shape):
+        values, _, _, x, _ = node.inputs
+        return times(2, *shape(values), *shape(x)[1:])
+
     def c_arguments(self, node, inputs):
         values, indices, indptr, x, n_minor = inputs
         gather = "true" if self.gather else "false"
@@ -49,6 +53,7 @@ class ProductPattern(KernelOp):
     """Patterns of a and b by rows -> canonical pattern of their product."""
 
     kernel = "matmul.product_pattern"
+    symbolic = True
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
@@ -63,6 +68,12 @@ class ProductValues(KernelOp):
 
     def infer_shape(self, node, shapes):
         return [shapes[6]]
+
+    def flops(self, node, shape):
+        # A guess: each entry of a meets a row of b that is as long as the average.
+        (n_a,), (n_b,), (n_indptr,) = (shape(node.inputs[i]) for i in (0, 3, 5))
+        pairs = times(n_a, n_b)
+        return None if pairs is None or n_indptr is None else 2 * pairs // max(1, n_indptr - 1)
 
 
 def sparse_dense(x: Parts, y, dtype):

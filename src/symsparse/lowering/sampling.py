@@ -25,6 +25,7 @@ from symsparse.lowering.base import (
     require_same_shape,
     same_index_dtype,
     surely_equal,
+    times,
     vector,
 )
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
@@ -43,6 +44,7 @@ class GatherDense(KernelOp):
 
 class Locate(KernelOp):
     kernel = "sampling.locate"
+    symbolic = True
 
     def outputs(self, x_indices, x_indptr, g_indices, g_indptr):
         return [vector(x_indices, x_indices.type.shape[0])]
@@ -72,6 +74,10 @@ class SDDMM(KernelOp, CKernel):
     def c_arguments(self, node, inputs):
         indices, indptr, a, b, n_minor = inputs
         return indices, indptr, integer(node.inputs[4], n_minor), a, b
+
+    def flops(self, node, shape):
+        indices, _, a, _, _ = node.inputs
+        return times(2, *shape(indices), *shape(a)[1:])
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]

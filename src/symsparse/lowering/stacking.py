@@ -3,7 +3,16 @@
 import numpy as np
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
+from symsparse.lowering.base import (
+    KernelOp,
+    Parts,
+    guard,
+    known,
+    lowers,
+    surely_equal,
+    vector,
+    with_index_dtype,
+)
 from symsparse.lowering.layout import to_format
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.stacking import BlockDiag, HStack, VStack
@@ -13,6 +22,7 @@ class ConcatenatePattern(KernelOp):
     """(all indices, all indptrs, sizes, along both axes) -> pattern of blocks along the major axis."""
 
     kernel = "stacking.concatenate_pattern"
+    symbolic = True
     canonical = "as blocks"
 
     def outputs(self, indices, indptrs, n_majors, n_minors, diagonal):
@@ -26,6 +36,7 @@ class InterleavePattern(KernelOp):
     """(all indices, all indptrs, sizes) -> pattern of blocks along the minor axis, and the source of entries."""
 
     kernel = "stacking.interleave_pattern"
+    symbolic = True
     canonical = "as blocks"
 
     def outputs(self, indices, indptrs, n_majors, n_minors):
@@ -41,13 +52,6 @@ def total(sizes):
     if None not in constants:
         return pt.constant(sum(constants), dtype="int64")
     return sum(sizes[1:], start=sizes[0])
-
-
-def with_index_dtype(p: Parts, dtype):
-    """These parts with indices and indptr of a dtype."""
-    if p.indices.dtype == dtype:
-        return p
-    return p._replace(indices=pt.cast(p.indices, dtype), indptr=pt.cast(p.indptr, dtype))
 
 
 def joined(node, blocks):

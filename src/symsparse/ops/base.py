@@ -22,6 +22,7 @@ from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import Nonzero
 
 from symsparse.constructors import as_sparse_or_tensor_variable
+from symsparse.tracing import traced
 from symsparse.types import (
     SparseTensorType,
     complex_dtypes,
@@ -248,6 +249,11 @@ class SparseOp(Op):
     differentiable: tuple[int, ...] | None = (0,)
     multilinear = False
 
+    def __call__(self, *inputs, **kwargs):
+        made = super().__call__(*inputs, **kwargs)
+        traced(made if isinstance(made, list | tuple) else [made])
+        return made
+
     def cotangents(self, inputs, output, g):
         """One cotangent for each input in `differentiable`."""
         raise error(self, inputs, "has no gradient")
@@ -282,6 +288,9 @@ class SparseOp(Op):
             found = self.cotangents(inputs, output, g)
         for i, x, gx in zip(self._differentiable(inputs), wanted, found, strict=True):
             result[i] = self._dtype_of(x, gx)
+            if is_sparse(x) and not is_sparse(result[i]) and result[i].owner is not None:
+                traced([result[i]])
+                result[i].tag.regular_gradient_of = x
         return result
 
     @staticmethod

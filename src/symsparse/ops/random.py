@@ -26,6 +26,7 @@ from symsparse.ops.base import (
     typed,
 )
 from symsparse.ops.csm import shape_vector, static_shape
+from symsparse.tracing import traced
 from symsparse.types import (
     SparseTensorType,
     complex_dtypes,
@@ -52,6 +53,7 @@ class RandomOp(SparseOp, RNGConsumerOp):
         if fresh:
             rng = shared_rng(seed=None)
         next_rng, draws = self.make_node(rng, *parameters).outputs
+        traced([draws])
         if fresh:
             with warnings.catch_warnings():  # deprecated, but nothing else makes repeated calls differ
                 warnings.simplefilter("ignore", DeprecationWarning)
