@@ -34,7 +34,8 @@ class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
-    the first two inputs is ("as input"), or where those that were joined to them are ("as blocks").
+    inputs 0 and 1 is ("as input"), or of inputs 1 and 2 ("as input after values"), or where those that were joined to
+    inputs 0 and 1 are ("as blocks").
     """
 
     __props__: Any = ()
@@ -260,6 +261,8 @@ def canonical_fact(indices, indptr):
             return True
         if said == "as input":
             return canonical_fact(*owner.inputs[:2])
+        if said == "as input after values":
+            return canonical_fact(*owner.inputs[1:3])
         joins = [unchecked(v).owner for v in owner.inputs[:2]]
         if said == "as blocks" and all(j is not None and isinstance(j.op, Join) for j in joins):
             blocks = zip(*(j.inputs for j in joins), strict=True)

@@ -49,6 +49,7 @@ class TransposePattern(KernelOp):
 
 class NonzeroPattern(KernelOp):
     kernel = "layout.nonzero_pattern"
+    canonical: bool | str = "as input after values"
 
     def outputs(self, values, indices, indptr):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
