@@ -94,6 +94,19 @@ CASES = {
         loss = (x.max(axis=0) * v).sum() + x.min() + x.norm(axis=0).sum() + x.norm(1)
         run([x, v], [*outputs, pytensor.grad(loss, x)], (small, np.ones(50)), (large, np.ones(n)))
     """,
+    "dense_forms_that_nobody_needs": """
+        y = x.toarray()
+        loss = (y * (d @ d.T)).sum() + (y**2).sum() + (abs(y - x.T.toarray()) * 2).sum() + y[3].sum() + y[2, 1]
+        loss += pt.diagonal(y).sum() + ((y @ d) ** 2).sum() + (y.T[2:9] ** 2).sum() + pt.tanh(y[:, [0, 1, 0]]).sum()
+        run([x, d], [loss, *pytensor.grad(loss, [x, d])], (small, dense(50)), (large, dense(n)))
+    """,
+    # x @ x would take 32 MB, and the product that its gradient samples 230 MB.
+    "products_read_on_a_pattern": """
+        y, z = ss.sin(x), ss.tanh(x)
+        loss = ss.sp_sum(ss.true_dot(y, d) * ss.true_dot(y, d)) + ((y @ z @ d) ** 2).sum()
+        gradients = pytensor.grad(loss, [x, d])
+        run([x, d], [loss, *gradients, ss.sample(y @ z, x)], (small, dense(50)), (large, dense(n)))
+    """,
     # Only the gradient counts as output here, and m, of 512 MB, is no input that may be copied.
     "row_sparse_gradient": """
         rows = pt.lvector("rows")
@@ -107,6 +120,34 @@ CASES = {
         print(peak() - before, found.data.nbytes + found.indices.nbytes + found.indptr.nbytes)
     """,
 }
+
+
+# name: how the loss reads x and d
+REFERENCE = {
+    "structured": "((x @ d) ** 2).sum(), x",
+    "regular": "(ss.dot(ss.CSR(v, *ss.csm_properties(x)[1:]), d) ** 2).sum(), v",
+    "dense forms": "((ss.sin(x).toarray() @ d)**2).sum() + (x.toarray() * (d[:, :8] @ d[:, :8].T)).sum(), x",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the peak resident size of a process")
+@pytest.mark.parametrize("case", REFERENCE)
+def test_the_reference_case_runs_in_the_memory_of_its_operands(case):
+    """110,000 x 110,000, 860,000 entries, 200 columns: one dense gradient would take 97 GB."""
+    program = PROGRAM + textwrap.dedent("""
+        n, k = 110_000, 200
+        large = matrix(n, 860_000)
+        x, d, v = ss.csr_matrix("x", dtype="float64"), pt.matrix("d"), pt.vector("v")
+        loss, wrt = {}
+        inputs = [x, d] if wrt is x else [x, d, v]
+        arrays = lambda a, rows: [a, np.ones((rows, k)), a.data][: len(inputs)]
+        run(inputs, [loss, pytensor.grad(loss, wrt)], arrays(small, 50), arrays(large, n))
+    """).replace("{}", REFERENCE[case])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    grown, in_and_out = map(int, done.stdout.split()[-2:])
+    assert grown < 4 * in_and_out, f"{grown / 1e6:.0f} MB for {in_and_out / 1e6:.0f} MB of inputs and outputs"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the peak resident size of a process")

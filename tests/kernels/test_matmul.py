@@ -113,6 +113,33 @@ def test_inner_sizes_must_agree(name, excess):
         matmul.scatter_matrix(v, *p.arrays, np.ones((wrong_major, 3)), p.n_minor)
 
 
+@over_minor
+@pytest.mark.parametrize("name", ["unsorted duplicates", "no rows", "no columns", "nothing stored"])
+def test_added_product(name, over_minor):
+    p = PATTERNS[name]
+    v = values(p.nnz, "float64")
+    kernels = [matmul.usmm_scatter_vector, matmul.usmm_scatter_matrix]
+    if over_minor:
+        kernels = [matmul.usmm_gather_vector, matmul.usmm_gather_matrix]
+    for kernel, widths in zip(kernels, ((), (3,)), strict=True):
+        x = values((p.shape[over_minor], *widths), "float64", seed=1)
+        z = values((p.shape[not over_minor], *widths), "float64", seed=2)
+        product = times(p, v, x, over_minor)
+        for alpha in (0.5, np.inf, np.nan):
+            before = z.copy()
+            with np.errstate(invalid="ignore"):
+                expected = z + alpha * product
+            assert_same(kernel(alpha, v, *p.arrays, x, z, p.n_minor, False), expected, "float64")
+            np.testing.assert_array_equal(z, before)
+            found = kernel(alpha, v, *p.arrays, x, before, p.n_minor, True)
+            assert_same(found, expected, "float64")
+            assert found.size == 0 or np.shares_memory(found, before)
+        with pytest.raises(ValueError, match="inner sizes"):
+            kernel(1.0, v, *p.arrays, np.ones((len(x) + 1, *widths)), z, p.n_minor, False)
+        with pytest.raises(ValueError, match="differ in shape"):
+            kernel(1.0, v, *p.arrays, x, np.ones((len(z) + 1, *widths)), p.n_minor, False)
+
+
 def check_product(a, u, b, v):
     found = call(matmul.product_pattern, *a.arrays, *b.arrays, a.n_minor, b.n_minor)
     rows = [sorted({c for i in row for c in b.rows[i]}) for row in a.rows]

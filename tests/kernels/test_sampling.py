@@ -165,3 +165,62 @@ def test_sddmm_of_a_row_major_and_a_column_major_matrix():
 def test_sddmm_needs_shapes_that_fit(a, b):
     with pytest.raises(ValueError, match="shapes"):
         sampling.sddmm(*RICH.arrays, np.ones(a), np.ones(b), RICH.n_minor)
+
+
+def sampled_products(p, a, b):
+    """The product at the entries of p, where what is not stored multiplies nothing; factors are dense or a pair."""
+
+    def entries(factor, row, other):
+        if isinstance(factor, tuple):
+            q, v = factor
+            return [(c, v[k]) for r, c, k in q.entries if r == row]
+        return [(c, factor[row, c]) for c in other]
+
+    out = np.zeros(p.nnz)
+    for r, c, k in p.entries:
+        stored = [{i for i, _ in entries(f, row, ())} for f, row in ((a, r), (b, c)) if isinstance(f, tuple)]
+        common = set.intersection(*stored)
+        for i in common:
+            left = sum(v for j, v in entries(a, r, common) if j == i)
+            out[k] += sum(left * v for j, v in entries(b, c, common) if j == i)
+    return out
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_products_sampled(name):
+    p, n_inner = PATTERNS[name], 6
+    left, right = (random_pattern((n, n_inner), seed=n) for n in (p.n_major, p.n_minor))
+    a, b = (left, values(left.nnz, "float64")), (right, values(right.nnz, "float64", seed=1))
+    a_dense, b_dense = (values((n, n_inner), "float64", seed=2) for n in (p.n_major, p.n_minor))
+    with np.errstate(invalid="ignore"):
+        for u in (a, (left, with_nonfinite(a[1]))):
+            found = call(
+                sampling.sample_sparse_sparse,
+                *p.arrays,
+                p.n_minor,
+                u[1],
+                *left.arrays,
+                b[1],
+                *right.arrays,
+                n_inner,
+            )
+            assert_same(found, sampled_products(p, u, b), "float64")
+            found = call(
+                sampling.sample_sparse_dense, *p.arrays, p.n_minor, u[1], *left.arrays, b_dense, n_inner
+            )
+            assert_same(found, sampled_products(p, u, b_dense), "float64")
+        found = call(
+            sampling.sample_dense_sparse, *p.arrays, p.n_minor, a_dense, b[1], *right.arrays, n_inner
+        )
+        assert_same(found, sampled_products(p, a_dense, b), "float64")
+
+
+def test_sampled_products_that_do_not_fit():
+    p, wide = random_pattern((4, 3), seed=0), random_pattern((5, 6), seed=1)
+    v = np.ones(wide.nnz)
+    with pytest.raises(ValueError, match="do not fit"):
+        sampling.sample_sparse_sparse(*p.arrays, 3, v, *wide.arrays, v, *wide.arrays, 6)
+    with pytest.raises(ValueError, match="do not fit"):
+        sampling.sample_sparse_dense(*p.arrays, 3, v, *wide.arrays, np.ones((3, 6)), 6)
+    with pytest.raises(ValueError, match="do not fit"):
+        sampling.sample_dense_sparse(*p.arrays, 3, np.ones((4, 5)), v, *wide.arrays, 6)

@@ -9,7 +9,7 @@ import symsparse as ss
 from symsparse.ops.conversion import DenseFromSparse, SparseFromDense
 from symsparse.ops.elementwise import Cast, Neg
 from symsparse.ops.layout import SumDuplicates, Transpose
-from symsparse.rewrites.basic import algebra_db
+from symsparse.rewrites.base import algebra_db
 from symsparse.testing import assert_same_matrix, random_sparse, reference_mode
 
 X, D = ss.csr_matrix("x", dtype="float64"), pt.matrix("d")
@@ -30,7 +30,7 @@ CASES = {
     "densified factor on the right": (
         pt.dot(D, X.toarray()),
         DenseFromSparse,
-        pt.dot(D, ss.tanh(X).toarray() * D),
+        pt.dot(D, ss.tanh(X).toarray() + 1),
     ),
 }
 

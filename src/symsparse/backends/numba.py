@@ -323,7 +323,7 @@ def _funcify_as_matrix(op, node, **kwargs):
     def matrix(x):
         return as_matrix(x)
 
-    return matrix, _key("matrix")
+    return matrix, cache_key("matrix")
 
 
 def _salt(op_type):

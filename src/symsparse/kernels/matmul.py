@@ -1,11 +1,12 @@
 """Products: compressed with dense (SpMV, SpMM), sampled dense with dense (SDDMM), two compressed (SpGEMM)."""
 
 import numpy as np
+from numba.extending import overload
 
 from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty, zeros
 from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
-from symsparse.kernels.tiles import for_tiles, gather_rows, scatter_rows, with_tiles
+from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, scatter_rows, with_tiles
 
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
@@ -138,6 +139,137 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
         size = n_minor * width
         run_chunks(_add_parts, tasks * size // threads, (out.reshape(-1), parts.reshape((len(parts), size))))
     return out
+
+
+# -- z + alpha * (a @ x) ----------------------------------------------------------------------------------------
+
+
+def _own(z, inplace):
+    """An array to add to: `z` itself if it may be destroyed, and is laid out as the loops need it; else a copy."""
+    raise TypeError("for compiled code only")
+
+
+@overload(_own)
+def _own_overload(z, inplace):
+    if z.mutable and z.layout == "C":
+        return lambda z, inplace: z if inplace else z.copy()
+    return lambda z, inplace: z.copy()
+
+
+@loop
+def _check_sum(a_major, a_minor, x, z, gather):
+    n, inner = (a_major, a_minor) if gather else (a_minor, a_major)
+    if len(x) != inner:
+        raise ValueError("usmm: the inner sizes of the operands differ")
+    if len(z) != n or x.shape[1:] != z.shape[1:]:
+        raise ValueError("usmm: the product and z differ in shape")
+
+
+@loop
+def _start(alpha, values, z, inplace):
+    """Scaled values, the result, and where to add them up.
+
+    A factor that is not finite scales the finished product, and so makes NaN of the zeros of empty rows: it gets an
+    array of its own to add up in.
+    """
+    factor = values.dtype.type(alpha)
+    out = _own(z, inplace)
+    if np.isfinite(factor):
+        return factor * values, out, out
+    return values.copy(), out, np.zeros_like(out)
+
+
+@loop
+def _finish(alpha, values, out, total):
+    factor = values.dtype.type(alpha)
+    if not np.isfinite(factor):
+        out += factor * total
+
+
+@loop
+def _gather_onto_vector(first, last, factor, values, indices, indptr, x, out):
+    for r in range(first, last):
+        total = values.dtype.type(0)
+        for k in range(indptr[r], indptr[r + 1]):
+            total += values[k] * x[indices[k]]
+        out[r] += factor * total
+
+
+@kernel
+def usmm_gather_vector(alpha, values, indices, indptr, x, z, n_minor, inplace):
+    """``z[major] + alpha * sum values * x[minor]``: csr."""
+    _check_sum(len(indptr) - 1, n_minor, x, z, True)
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    out = _own(z, inplace)
+    given = values.dtype.type(alpha), values, indices, indptr, x, out
+    run_chunks(_gather_onto_vector, cut_for(len(indices), indptr), given)
+    return out
+
+
+@kernel
+def usmm_scatter_vector(alpha, values, indices, indptr, x, z, n_minor, inplace):
+    """``z[minor] += alpha * values * x[major]``: csc."""
+    _check_sum(len(indptr) - 1, n_minor, x, z, False)
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    scaled, out, total = _start(alpha, values, z, inplace)
+    threads = threads_for(len(indices) - 2 * n_minor)  # each thread adds into an output of its own
+    parts = empty((threads - 1, n_minor), values.dtype)
+    tasks = np.arange(threads + 1)
+    run_chunks(_scatter_vector, tasks, (scaled, indices, indptr, x, total, parts, cut(indptr, threads)))
+    if threads > 1:
+        run_chunks(_add_parts, tasks * n_minor // threads, (total, parts))
+    _finish(alpha, values, out, total)
+    return out
+
+
+@loop
+def _gather_onto_plain(first, last, values, indices, indptr, x, out):
+    for r in range(first, last):
+        for k in range(indptr[r], indptr[r + 1]):
+            factor = values[k]
+            c = indices[k]
+            for j in range(out.shape[1]):
+                out[r, j] += factor * x[c, j]
+
+
+_gather_onto_matrix = with_tiles(_gather_onto_plain, gather_onto_rows)
+
+
+@kernel
+def usmm_gather_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
+    """``z[major, :] + alpha * sum values * x[minor, :]``: csr."""
+    _check_sum(len(indptr) - 1, n_minor, x, z, True)
+    scaled, out, total = _start(alpha, values, z, inplace)
+    scaled, indices, indptr, x = for_tiles(scaled, unsigned(indices), unsigned(indptr), x)
+    bounds = cut_for(len(indices) * x.shape[1], indptr)
+    run_chunks(_gather_onto_matrix, bounds, (scaled, indices, indptr, x, total))
+    _finish(alpha, values, out, total)
+    return out
+
+
+@kernel
+def usmm_scatter_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
+    """``z[minor, :] += alpha * values * x[major, :]``: csc."""
+    _check_sum(len(indptr) - 1, n_minor, x, z, False)
+    scaled, out, total = _start(alpha, values, z, inplace)
+    scaled, indices, indptr, x = for_tiles(scaled, unsigned(indices), unsigned(indptr), x)
+    width = x.shape[1]
+    threads = threads_for(len(indices) * width)
+    by_columns = width >= threads * WIDE
+    parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
+    tasks = np.arange(threads + 1)
+    given = threads, scaled, indices, indptr, x, total, parts, cut(indptr, threads)
+    run_chunks(_scatter_matrix, tasks, given)
+    if len(parts) > 0:
+        size = n_minor * width
+        run_chunks(
+            _add_parts, tasks * size // threads, (total.reshape(-1), parts.reshape((len(parts), size)))
+        )
+    _finish(alpha, values, out, total)
+    return out
+
+
+# -- sparse times sparse ----------------------------------------------------------------------------------------
 
 
 @kernel

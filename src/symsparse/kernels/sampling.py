@@ -4,7 +4,7 @@ import numpy as np
 
 from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty
-from symsparse.kernels.threading import cut_for, run_chunks
+from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
 from symsparse.kernels.tiles import dot_rows, for_tiles, with_tiles
 
 
@@ -79,4 +79,80 @@ def sddmm(indices, indptr, a, b, n_minor):
     if a.shape[1] == 0:
         out[:] = 0
     run_chunks(_dots, cut_for(len(indices) * a.shape[1], indptr), (a, indices, indptr, b, out))
+    return out
+
+
+@loop
+def _sampled_products(first, last, a, b, indices, indptr, out, n_inner):
+    a_values, a_indices, a_indptr = a
+    b_values, b_indices, b_indptr = b
+    row = np.zeros(n_inner, dtype=out.dtype)
+    holder = np.full(n_inner, -1, dtype=np.int64)  # the slice of a that an element of `row` belongs to
+    for r in range(first, last):
+        if indptr[r] == indptr[r + 1]:
+            continue
+        for k in range(a_indptr[r], a_indptr[r + 1]):
+            i = a_indices[k]
+            if holder[i] != r:
+                holder[i] = r
+                row[i] = 0
+            row[i] += a_values[k]
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            total = out.dtype.type(0)
+            for m in range(b_indptr[c], b_indptr[c + 1]):
+                if holder[b_indices[m]] == r:
+                    total += row[b_indices[m]] * b_values[m]
+            out[k] = total
+
+
+@kernel
+def sample_sparse_sparse(
+    indices, indptr, n_minor, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner
+):
+    """``out = sum a[major, :] * b[minor, :]`` for each stored entry of a pattern, for a and b compressed by rows."""
+    if len(a_indptr) != len(indptr) or len(b_indptr) - 1 != n_minor:
+        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    a = a_values, unsigned(a_indices), unsigned(a_indptr)
+    b = b_values, unsigned(b_indices), unsigned(b_indptr)
+    out = empty(len(indices), a_values.dtype)
+    threads = threads_for(len(a_indices) + len(b_indices) + len(indices) - 2 * n_inner)
+    run_chunks(_sampled_products, cut(indptr, threads), (a, b, indices, indptr, out, n_inner))
+    return out
+
+
+@kernel
+def sample_sparse_dense(indices, indptr, n_minor, a_values, a_indices, a_indptr, b, n_inner):
+    """The same for a dense b."""
+    if len(a_indptr) != len(indptr) or b.shape != (n_minor, n_inner):
+        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    a_indices, a_indptr = unsigned(a_indices), unsigned(a_indptr)
+    out = empty(len(indices), a_values.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            total = a_values.dtype.type(0)
+            for m in range(a_indptr[r], a_indptr[r + 1]):
+                total += a_values[m] * b[c, a_indices[m]]
+            out[k] = total
+    return out
+
+
+@kernel
+def sample_dense_sparse(indices, indptr, n_minor, a, b_values, b_indices, b_indptr, n_inner):
+    """The same for a dense a."""
+    if a.shape != (len(indptr) - 1, n_inner) or len(b_indptr) - 1 != n_minor:
+        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    b_indices, b_indptr = unsigned(b_indices), unsigned(b_indptr)
+    out = empty(len(indices), b_values.dtype)
+    for r in range(len(indptr) - 1):
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            total = b_values.dtype.type(0)
+            for m in range(b_indptr[c], b_indptr[c + 1]):
+                total += a[r, b_indices[m]] * b_values[m]
+            out[k] = total
     return out

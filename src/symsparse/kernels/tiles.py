@@ -8,6 +8,7 @@ everything else goes through the plain loops of the callers, which LLVM vectoris
 """
 
 import contextlib
+import functools
 
 import numpy as np
 from llvmlite import ir
@@ -185,10 +186,11 @@ class _Entries:
             yield k, dense.row(self.indices[k])
 
 
-def _gather(builder, row, entries, r, matrix, offset, fresh):
-    """``out[r] = sum values[k] * x[indices[k]]``."""
+def _gather(builder, row, entries, r, matrix, offset, fresh, onto=False):
+    """``out[r] = sum values[k] * x[indices[k]]``, or ``out[r] += ...``."""
     values, x, out = matrix(2), matrix(5, offset), matrix(6, offset)
-    sums = [cgutils.alloca_once_value(builder, zero) for zero in row.zeros()]
+    starts = row.load(out.row(r)) if onto else row.zeros()
+    sums = [cgutils.alloca_once_value(builder, start) for start in starts]
     with entries.of(r, x) as (k, base):
         factor = row.splat(values[k])
         for place, loaded in zip(sums, row.load(base), strict=True):
@@ -244,6 +246,7 @@ def _covering(body):
 
 
 gather_rows, scatter_rows, dot_rows = map(_covering, (_gather, _scatter, _dot))
+gather_onto_rows = _covering(functools.partial(_gather, onto=True))
 
 
 def with_tiles(plain, in_tiles):

@@ -49,6 +49,30 @@ class CompressedDot(KernelOp, CKernel):
         return indices, indptr, integer(node.inputs[4], n_minor), values, x, gather
 
 
+class CompressedUsmm(KernelOp):
+    """(alpha, values, indices, indptr, x, z, n_minor) -> ``alpha * product + z``; ``inplace`` adds to z itself."""
+
+    __props__ = ("gather", "inplace")
+
+    def __init__(self, gather, inplace=False):
+        self.gather, self.inplace = gather, inplace
+        if inplace:
+            self.destroy_map = {0: [5]}
+
+    def kernel_name(self, node):
+        kind = "gather" if self.gather else "scatter"
+        return f"matmul.usmm_{kind}_{'vector' if node.inputs[4].type.ndim == 1 else 'matrix'}"
+
+    def make_node(self, *inputs):
+        return super().make_node(*inputs[:7], pt.constant(self.inplace))
+
+    def outputs(self, alpha, values, indices, indptr, x, z, n_minor, inplace):
+        return [(values.dtype, z.type.shape)]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[5]]
+
+
 class ProductPattern(KernelOp):
     """Patterns of a and b by rows -> canonical pattern of their product."""
 

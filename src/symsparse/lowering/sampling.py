@@ -21,6 +21,7 @@ from symsparse.lowering.base import (
     Parts,
     check,
     lowers,
+    parts,
     pattern_key,
     require_same_shape,
     same_index_dtype,
@@ -29,7 +30,14 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
-from symsparse.ops.sampling import Sample, SamplingDot, StructuredDotGradCSC, StructuredDotGradCSR
+from symsparse.ops.conversion import DenseFromSparse
+from symsparse.ops.sampling import (
+    Sample,
+    SampledProduct,
+    SamplingDot,
+    StructuredDotGradCSC,
+    StructuredDotGradCSR,
+)
 
 
 class GatherDense(KernelOp):
@@ -78,6 +86,28 @@ class SDDMM(KernelOp, CKernel):
     def flops(self, node, shape):
         indices, _, a, _, _ = node.inputs
         return times(2, *shape(indices), *shape(a)[1:])
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+
+class SampleProduct(KernelOp):
+    """Pattern, its number of minor slices, two factors by rows over one axis, its size -> values of ``a @ b.T``.
+
+    A sparse factor comes as values, indices and indptr. ``factors`` says which are: "sparse_sparse", "sparse_dense",
+    "dense_sparse".
+    """
+
+    __props__ = ("factors",)
+
+    def __init__(self, factors):
+        self.factors = factors
+
+    def kernel_name(self, node):
+        return f"sampling.sample_{self.factors}"
+
+    def outputs(self, indices, indptr, n_minor, a, *rest):
+        return [vector(a, indices.type.shape[0])]
 
     def infer_shape(self, node, shapes):
         return [shapes[0]]
@@ -225,9 +255,11 @@ def _is_lazy(g, known):
 
 
 def densified(g):
-    """Parts, read as csr, of the sparse matrix of which `g` is the dense form; None if it is not one."""
+    """Parts of the sparse matrix of which `g` is the dense form, lowered or not; None if it is not one."""
     from symsparse.lowering.conversion import Densify
 
+    if g.owner is not None and isinstance(g.owner.op, DenseFromSparse):
+        return parts(g.owner.inputs[0])
     if g.owner is None or not isinstance(g.owner.op, Densify):
         return None
     values, indices, indptr, n_minor = g.owner.inputs
@@ -249,6 +281,27 @@ def lower_sampling_dot(node, x, y, p):
     x, y = pt.cast(x, dtype), pt.cast(y, dtype)
     sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
     return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
+
+
+@lowers(SampledProduct)
+def lower_sampled_product(node, x, y, p):
+    p = canonical(p)
+    dtype = node.outputs[0].dtype
+    # The product by the major and minor axis of p: rows of a with rows of b.
+    a, b = (x, y.transposed() if isinstance(y, Parts) else y.T)
+    if p.format == "csc":
+        a, b = b, a
+    n_inner = a.sizes[1] if isinstance(a, Parts) else b.sizes[1]
+    kinds, factors = [], []
+    for factor in (a, b):
+        if isinstance(factor, Parts):
+            factor = to_format(factor.cast(dtype), "csr")
+            kinds.append("sparse")
+            factors += [factor.values, *factor.pattern]
+        else:
+            kinds.append("dense")
+            factors.append(pt.cast(factor, dtype))
+    return p.with_values(SampleProduct("_".join(kinds))(*p.pattern, p.n_minor, *factors, n_inner))
 
 
 def _all_ones(values):

@@ -143,6 +143,43 @@ class SamplingDot(SparseOp):
         ]
 
 
+class SampledProduct(SparseOp):
+    """``x @ y`` at the stored entries of p, for x or y sparse: `Sample` of a product that is never formed.
+
+    The compiler puts it in the place of the two. Gradient: that of the two.
+    """
+
+    __props__ = ()
+    differentiable = (0, 1)
+    multilinear = True
+
+    def make_node(self, x, y, p):
+        x, y, p = operand("dot", x), operand("dot", y), sparse_operand("sample", p)
+        sizes = zip(p.type.shape, (x.type.shape[0], y.type.shape[1]), strict=True)
+        shape = tuple(a if a is not None else b for a, b in sizes)
+        return apply(self, [x, y, p], p.type.clone(dtype=upcast(x.dtype, y.dtype), shape=shape))
+
+    def perform(self, node, inputs, outputs):
+        x, y, p = inputs
+        if x.shape[1] != y.shape[0] or (x.shape[0], y.shape[1]) != p.shape:
+            raise ValueError(f"dot: shapes do not fit: {x.shape}, {y.shape} and {p.shape}.")
+        p = canonical(p)
+        dtype = node.outputs[0].dtype
+        product = x.astype(dtype) @ y.astype(dtype)
+        values = product[p.tocoo().coords] if isinstance(product, np.ndarray) else lookup(product, p)
+        outputs[0][0] = typed(node, compressed(p.format, values, p.indices.copy(), p.indptr.copy(), p.shape))
+
+    def infer_shape(self, node, shapes):
+        return [shapes[2]]
+
+    def cotangents(self, inputs, output, g):
+        from symsparse.ops.matmul import dot
+
+        x, y, p = inputs
+        g = sampled(g, p)
+        return [dot(g, conjugate(y).T), dot(conjugate(x).T, g)]
+
+
 class _StructuredDotGrad(SparseOp, CKernel):
     """Cotangent of the values of the sparse operand of a structured dot: ``g @ b.T`` at its entries."""
 

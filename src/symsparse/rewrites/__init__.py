@@ -1,3 +1,3 @@
 """Algebra on sparse ops, before they are lowered."""
 
-from symsparse.rewrites import basic
+from symsparse.rewrites import basic, chains, densification, formats, products, samples, usmm
