@@ -54,3 +54,13 @@ def zeros(shape, dtype):
     out = empty(shape, dtype)
     out[...] = 0
     return out
+
+
+@loop
+def trimmed(buffer, n):
+    """The first `n` elements: of the buffer itself where that holds on to less than a third more than is needed."""
+    if len(buffer) - n <= n // 3:
+        return buffer[:n]
+    out = empty(n, buffer.dtype)
+    out[:] = buffer[:n]
+    return out

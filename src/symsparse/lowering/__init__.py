@@ -13,6 +13,7 @@ from symsparse.lowering import (
     kronecker,
     layout,
     matmul,
+    phases,
     printing,
     random,
     reduction,

@@ -48,15 +48,24 @@ class CompressedDot(KernelOp, CKernel):
 class ProductPattern(KernelOp):
     """Patterns of a and b by rows -> canonical pattern of their product."""
 
-    kernel = "matmul.product_pattern"
+    kernel = "spgemm.product_pattern"
     canonical = True
 
     def outputs(self, a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
         return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
 
 
+class Product(KernelOp):
+    """Values and patterns of a and b by rows -> values and canonical pattern of their product, in one pass."""
+
+    kernel = "spgemm.product"
+
+    def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner, n_minor):
+        return [vector(a_values), vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
+
+
 class ProductValues(KernelOp):
-    kernel = "matmul.product_values"
+    kernel = "spgemm.product_values"
 
     def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
         return [vector(a_values)]
