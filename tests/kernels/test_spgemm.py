@@ -102,6 +102,7 @@ def csr(n, m, per_row, seed, heavy=0):
     rows = np.repeat(np.arange(n), lengths)
     x = sp.csr_array((np.ones(len(rows)), (rows, rng.integers(0, m, len(rows)))), shape=(n, m))
     x.data = rng.integers(1, 5, x.nnz).astype("float64")  # no sums of zero, which SciPy drops
+    x.indices, x.indptr = x.indices.astype("int32"), x.indptr.astype("int32")
     return x
 
 

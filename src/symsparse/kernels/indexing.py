@@ -83,7 +83,7 @@ def slice_minor(indices, indptr, first, count, step, carried):
     """
     new_indptr = np.zeros_like(indptr)
     if step == 1:
-        nnz = np.int64(0)
+        nnz = 0
         for k in range(len(indices)):
             nnz += first <= indices[k] < first + count
         room = nnz + 1  # what is not taken is written too, and overwritten
