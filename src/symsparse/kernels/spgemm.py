@@ -71,7 +71,7 @@ def _multiply(a, b, row, out, sizes, first, last):
     b_values, b_indices, b_indptr = b
     sums, words, upper = row
     columns, values = out
-    at = np.int64(0)
+    at = 0
     for r in range(first, last):
         before = at
         low, high = np.int64(len(upper)), np.int64(-1)
