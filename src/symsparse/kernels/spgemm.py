@@ -83,9 +83,9 @@ def _multiply(a, b, row, out, sizes, first, last):
                 w = c >> _SHIFT
                 bits = words[w]
                 if bits == _NONE:
-                    u = np.int64(w >> _SHIFT)
-                    upper[u] |= _ONE << (w & _BIT)
-                    low, high = min(low, u), max(high, u)
+                    above = np.int64(w >> _SHIFT)
+                    upper[above] |= _ONE << (w & _BIT)
+                    low, high = min(low, above), max(high, above)
                 words[w] = bits | (_ONE << (c & _BIT))
                 sums[c] += factor * b_values[m]
         for u in range(low, high + 1):
