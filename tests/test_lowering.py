@@ -4,16 +4,19 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import OPT_FAST_RUN, Mode
+from pytensor.link.basic import PerformLinker
 from pytensor.tensor.blas import Dot22, Gemm
 from pytensor.tensor.math import Dot
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 
 import symsparse as ss
-from symsparse.lowering.arithmetic import IntersectionPattern, UnionPattern
+from symsparse.lowering.arithmetic import IntersectionPattern, Union, UnionPattern, UnionValues
 from symsparse.lowering.base import KernelOp
 from symsparse.lowering.conversion import Densify
-from symsparse.lowering.layout import CanonicalPattern, TransposePattern
-from symsparse.lowering.matmul import CompressedDot, ProductPattern
+from symsparse.lowering.indexing import RunPattern
+from symsparse.lowering.layout import CanonicalPattern, Positions, TransposePattern
+from symsparse.lowering.matmul import CompressedDot, Product, ProductPattern, ProductValues
 from symsparse.lowering.sampling import SDDMM, Locate
 from symsparse.ops.base import SparseOp, is_sparse
 from symsparse.ops.csm import CSM, CSMProperties
@@ -195,3 +198,63 @@ def test_a_kernel_op_in_python_and_in_numba_is_the_same_loop(a):
         np.testing.assert_allclose(got[1].toarray(), (a @ a.T).toarray())
         np.testing.assert_allclose(got[2], a.sum(axis=0))
         np.testing.assert_allclose(got[3], a.toarray())
+
+
+# All rewrites, and nothing to compile but kernels.
+python_mode = Mode(PerformLinker(), OPT_FAST_RUN)
+
+
+def test_what_serves_one_vector_of_values_is_done_in_one_pass(a, b):
+    x, y, v = ss.csr_matrix("x"), ss.csr_matrix("y"), pt.lvector("v")
+    rows = np.array([3, 0, 3, 1])
+    cases = {
+        "sum": (x + y, lambda a, b: a + b),
+        "product": (x * y, lambda a, b: a * b),
+        "format": (x.tocsc(), lambda a, b: a),
+        "rows": (x[v], lambda a, b: a[rows]),
+        "columns": (x[:, v], lambda a, b: a[:, rows]),
+        "slices": (x[::-2, 1:4], lambda a, b: a[::-2, 1:4]),
+        "nonzero": (ss.remove0(x), lambda a, b: a),
+        "matrix product": ((x + y) @ (x * y).T, lambda a, b: (a + b) @ (a * b).T),
+    }
+    f = pytensor.function([x, y, v], [out for out, _ in cases.values()], mode=python_mode)
+    assert not count(f, Positions, UnionPattern, UnionValues, ProductPattern, ProductValues)
+    # One sum, whose result is read by the matrix product too.
+    assert (count(f, Union), count(f, Product)) == (1, 1)
+    for got, (name, (_, expected)) in zip(f(a, b, rows), cases.items(), strict=True):
+        np.testing.assert_allclose(got.toarray(), expected(a.toarray(), b.toarray()), err_msg=name)
+
+
+def test_a_map_that_serves_two_vectors_of_values_is_made_once(a, b):
+    x, y, u = ss.csr_matrix("x"), ss.csc_matrix("y"), pt.vector("u")
+    other = x * u[None, :]  # on the pattern of x
+    outs = [x.tocsc(), other.tocsc(), x @ y.T, other @ y.T]
+    f = pytensor.function([x, y, u], outs, mode=python_mode)
+    assert (count(f, TransposePattern), count(f, Positions)) == (1, 1)
+    # The second product multiplies on the pattern that the first one found.
+    assert (count(f, Product), count(f, ProductValues), count(f, ProductPattern)) == (1, 1, 0)
+    scale = np.arange(1.0, 7)
+    c = (a * scale).tocsr()
+    for got, expected in zip(f(a, b.tocsc(), scale), [a, c, a @ b.T, c @ b.T], strict=True):
+        np.testing.assert_allclose(got.toarray(), expected.toarray())
+
+
+def test_values_that_depend_on_the_pattern_wait_for_it(a, b):
+    x, y = ss.csr_matrix("x"), ss.csr_matrix("y")
+    stored = (x @ y.T).indices.shape[0].astype("float64")
+    united = (x + y).indices.shape[0].astype("float64")
+    converted = x.tocsc().indices.sum().astype("float64")
+    outs = [x.with_values(x.values * stored) @ y.T, x.with_values(x.values * united) + y]
+    outs += [x.with_values(x.values * converted).tocsc()]
+    f = pytensor.function([x, y], outs, mode=python_mode)
+    expected = [a * (a @ b.T).nnz @ b.T, a * (a + b).nnz + b, a * a.tocsc().indices.sum()]
+    for got, want in zip(f(a, b), expected, strict=True):
+        np.testing.assert_allclose(got.toarray(), want.toarray())
+
+
+def test_rows_that_follow_each_other_are_not_copied_for_a_product(a):
+    x, y, i = ss.csr_matrix("x"), pt.vector("y"), pt.lscalar("i")
+    f = pytensor.function([x, y, i], x[i : i + 2] @ y, mode=python_mode)
+    assert count(f, RunPattern) == 1
+    assert not count(f, Positions)
+    np.testing.assert_allclose(f(a, np.arange(6.0), 1), a.toarray()[1:3] @ np.arange(6.0))

@@ -40,6 +40,11 @@ class Pattern:
         return list(zip(self.majors.tolist(), self.indices.tolist(), range(self.nnz), strict=True))
 
     @property
+    def places(self):
+        """The place of each entry, as a kernel that picks entries takes it along."""
+        return np.arange(self.nnz, dtype=self.indices.dtype)
+
+    @property
     def rows(self):
         """The indices of each major slice, as lists."""
         return [self.indices[a:b].tolist() for a, b in zip(self.indptr[:-1], self.indptr[1:], strict=True)]

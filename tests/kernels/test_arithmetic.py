@@ -33,7 +33,7 @@ def places(p):
     return {(r, c): k for r, c, k in p.entries}
 
 
-def check_union(a, b):
+def check_union(a, b, dtype="float64"):
     *found, a_place, b_place = call(arithmetic.union_pattern, *a.arrays, *b.arrays)
     union = pattern(
         [sorted({*i, *j}) for i, j in zip(a.rows, b.rows, strict=True)], a.n_minor, a.indices.dtype
@@ -42,10 +42,21 @@ def check_union(a, b):
     where = places(union)
     for p, place in ((a, a_place), (b, b_place)):
         assert_same(place, [where[r, c] for r, c, _ in p.entries], a.indices.dtype)
+    x, y = (with_nonfinite(values(p.nnz, dtype, seed)) for seed, p in enumerate((a, b)))
+    out = np.zeros(union.nnz, dtype)
+    with np.errstate(invalid="ignore"):
+        for v, place in ((x, a_place), (y, b_place)):
+            out[place] += v
+    assert_same(call(arithmetic.union_values, x, a_place, y, b_place, union.nnz), out, dtype)
+    one_pass, *again = call(arithmetic.union, x, *a.arrays, y, *b.arrays)
+    assert_pattern(again, union)
+    assert_same(one_pass, out, dtype)
 
 
 def check_intersection(a, b):
-    *found, a_source, b_source = call(arithmetic.intersection_pattern, *a.arrays, *b.arrays)
+    *found, a_source, b_source = call(
+        arithmetic.intersection_pattern, *a.arrays, *b.arrays, a.places, b.places
+    )
     common = pattern(
         [sorted({*i} & {*j}) for i, j in zip(a.rows, b.rows, strict=True)], a.n_minor, a.indices.dtype
     )
@@ -53,6 +64,10 @@ def check_intersection(a, b):
     for p, source in ((a, a_source), (b, b_source)):
         where = places(p)
         assert_same(source, [where[r, c] for r, c, _ in common.entries], a.indices.dtype)
+    x, y = values(a.nnz, "complex64"), values(b.nnz, "float64", 1)
+    *_, u, v = call(arithmetic.intersection_pattern, *a.arrays, *b.arrays, x, y)
+    assert_same(u, x[a_source], "complex64")
+    assert_same(v, y[b_source], "float64")
 
 
 @every_canonical
@@ -72,16 +87,19 @@ def test_intersection_pattern(p):
 @index_kinds
 def test_two_patterns_kinds(index, kind):
     a, b = (random_pattern((6, 9), seed).canonical().as_kind(index, kind) for seed in (10, 11))
-    check_union(a, b)
+    check_union(a, b, "complex64" if index == "int64" else "float32")
     check_intersection(a, b)
 
 
 @pytest.mark.parametrize("name", ["one row", "no rows", "nothing stored"])
 def test_two_patterns_need_as_many_rows(name):
-    for kernel in (arithmetic.union_pattern, arithmetic.intersection_pattern):
-        for a, b in ((RICH, CANONICAL[name]), (CANONICAL[name], RICH)):
-            with pytest.raises(ValueError, match="shapes"):
-                kernel(*a.arrays, *b.arrays)
+    for a, b in ((RICH, CANONICAL[name]), (CANONICAL[name], RICH)):
+        with pytest.raises(ValueError, match="shapes"):
+            arithmetic.union_pattern(*a.arrays, *b.arrays)
+        with pytest.raises(ValueError, match="shapes"):
+            arithmetic.union(np.ones(a.nnz), *a.arrays, np.ones(b.nnz), *b.arrays)
+        with pytest.raises(ValueError, match="shapes"):
+            arithmetic.intersection_pattern(*a.arrays, *b.arrays, a.places, b.places)
 
 
 def test_union_pattern_refuses_more_entries_than_its_indices_count():
@@ -91,6 +109,15 @@ def test_union_pattern_refuses_more_entries_than_its_indices_count():
     for other in ([[], [27]], [range(100, 128), range(27, 126)]):  # 128 entries, and 254: as many as can be
         with pytest.raises(ValueError, match="index_dtype"):
             arithmetic.union_pattern(*two.arrays, *pattern(other, 128, "int8").arrays)
+        other = pattern(other, 128, "int8")
+        with pytest.raises(ValueError, match="index_dtype"):
+            arithmetic.union(np.ones(two.nnz), *two.arrays, np.ones(other.nnz), *other.arrays)
+
+
+def test_unions_of_short_and_of_long_rows():
+    """Merges with and without jumps."""
+    for n, m in ((2000, 4), (30, 300)):
+        check_union(random_pattern((n, m), 5).canonical(), random_pattern((n, m), 6).canonical())
 
 
 def check_add(p, v, y):

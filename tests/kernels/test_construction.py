@@ -11,7 +11,7 @@ def check_triangle(p, k):
     for below in (True, False):
         kept = [j for r, c, j in p.entries if (c - r <= k if below else c - r >= k)]
         rows = [[c for c in row if (c - r <= k if below else c - r >= k)] for r, row in enumerate(p.rows)]
-        *found, source = call(construction.triangle_pattern, *p.arrays, k, below)
+        *found, source = call(construction.triangle_pattern, *p.arrays, k, below, p.places)
         assert_pattern(found, pattern(rows, p.n_minor, p.indices.dtype))
         assert_same(source, kept, p.indices.dtype)
 

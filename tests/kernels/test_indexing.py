@@ -12,6 +12,7 @@ from tests.kernels.patterns import (
     is_canonical,
     laid_out,
     pattern,
+    values,
 )
 
 every_pattern = pytest.mark.parametrize("p", PATTERNS.values(), ids=PATTERNS.keys())
@@ -40,7 +41,7 @@ def selections(n):
 
 
 def check_take(p, rows):
-    *found, source = call(indexing.take_pattern, *p.arrays, rows)
+    *found, source = call(indexing.take_pattern, *p.arrays, rows, p.places)
     chosen = [p.rows[r] for r in rows.tolist()]
     assert_pattern(found, pattern(chosen, p.n_minor, p.indices.dtype))
     places = [k for r in rows.tolist() for k in range(p.nnz) if p.majors[k] == r % p.n_major]
@@ -60,7 +61,7 @@ def test_take_pattern_kinds(index, kind, rows_dtype):
 
 
 def check_place(p, rows, n):
-    *found, source = call(indexing.place_pattern, *p.arrays, rows, n)
+    *found, source = call(indexing.place_pattern, *p.arrays, rows, n, p.places)
     slices = [[] for _ in range(n)]
     places = [[] for _ in range(n)]
     for r, row in enumerate(rows.tolist()):
@@ -94,8 +95,8 @@ def test_place_pattern_kinds(index, kind, rows_dtype):
 def test_placing_what_a_permutation_took_brings_it_back(name):
     p = PATTERNS[name]
     rows = np.random.default_rng(0).permutation(p.n_major)
-    indices, indptr, source = indexing.take_pattern(*p.arrays, rows)
-    *found, back = indexing.place_pattern(indices, indptr, rows, p.n_major)
+    indices, indptr, source = indexing.take_pattern(*p.arrays, rows, p.places)
+    *found, back = indexing.place_pattern(indices, indptr, rows, p.n_major, p.places)
     assert_pattern(found, p)
     assert_same(source[back], np.arange(p.nnz), "int32")
 
@@ -106,30 +107,31 @@ def test_a_row_outside_is_refused(row, place):
     rows = np.zeros(5, "int64")
     rows[place] = row
     with pytest.raises(IndexError, match="outside"):
-        indexing.take_pattern(*RICH.arrays, rows)
+        indexing.take_pattern(*RICH.arrays, rows, RICH.places)
     with pytest.raises(IndexError, match="outside"):
-        indexing.place_pattern(*RICH.arrays, rows, 5)
+        indexing.place_pattern(*RICH.arrays, rows, 5, RICH.places)
 
 
 @pytest.mark.parametrize("row", [5, 2**63, 2**64 - 1])
 def test_an_unsigned_row_does_not_count_from_the_end(row):
     with pytest.raises(IndexError, match="outside"):
-        indexing.take_pattern(*RICH.arrays, np.array([row], "uint64"))
+        indexing.take_pattern(*RICH.arrays, np.array([row], "uint64"), RICH.places)
 
 
 def test_a_matrix_without_rows_has_none_to_choose():
     p = PATTERNS["no rows"]
     for row in (0, -1):
         with pytest.raises(IndexError, match="outside"):
-            indexing.take_pattern(*p.arrays, np.array([row]))
+            indexing.take_pattern(*p.arrays, np.array([row]), p.places)
+        one = PATTERNS["one row"]
         with pytest.raises(IndexError, match="outside"):
-            indexing.place_pattern(*PATTERNS["one row"].arrays, np.array([row]), 0)
+            indexing.place_pattern(*one.arrays, np.array([row]), 0, one.places)
 
 
 @pytest.mark.parametrize("size", [0, 4, 6])
 def test_as_many_places_as_rows(size):
     with pytest.raises(ValueError, match="number of rows"):
-        indexing.place_pattern(*RICH.arrays, np.zeros(size, "int64"), 5)
+        indexing.place_pattern(*RICH.arrays, np.zeros(size, "int64"), 5, RICH.places)
 
 
 def test_take_pattern_refuses_more_entries_than_its_indices_count():
@@ -137,7 +139,7 @@ def test_take_pattern_refuses_more_entries_than_its_indices_count():
     check_take(p, np.array([0, 1]))
     for rows in ([0, 0], [0, 0, 0, 0]):  # 128 wraps to -128, 256 to 0
         with pytest.raises(ValueError, match="index_dtype"):
-            indexing.take_pattern(*p.arrays, np.array(rows))
+            indexing.take_pattern(*p.arrays, np.array(rows), p.places)
 
 
 def slices(n):
@@ -156,7 +158,9 @@ def slices(n):
 @every_pattern
 def test_slice_pattern(p):
     for chosen in slices(p.n_major):
-        *found, source = call(indexing.slice_pattern, *p.arrays, chosen.start, len(chosen), chosen.step)
+        *found, source = call(
+            indexing.slice_pattern, *p.arrays, chosen.start, len(chosen), chosen.step, p.places
+        )
         assert_pattern(found, pattern([p.rows[r] for r in chosen], p.n_minor))
         assert_same(source, [k for r in chosen for k in range(p.indptr[r], p.indptr[r + 1])], "int32")
 
@@ -183,21 +187,23 @@ def check_minor(found, p, chosen):
 @every_pattern
 def test_slice_minor(p):
     for chosen in slices(p.n_minor):
-        check_minor(call(indexing.slice_minor, *p.arrays, chosen.start, len(chosen), chosen.step), p, chosen)
+        found = call(indexing.slice_minor, *p.arrays, chosen.start, len(chosen), chosen.step, p.places)
+        check_minor(found, p, chosen)
 
 
 @every_pattern
 def test_slices_keep_canonical_patterns_canonical(p):
     p = p.canonical()
     for chosen in slices(p.n_minor):
-        indices, indptr, _ = indexing.slice_minor(*p.arrays, chosen.start, len(chosen), chosen.step)
+        indices, indptr, _ = indexing.slice_minor(*p.arrays, chosen.start, len(chosen), chosen.step, p.places)
         assert is_canonical(Pattern(indices, indptr, len(chosen)))
 
 
 @every_pattern
 def test_take_minor_pattern(p):
     for columns in selections(p.n_minor):
-        check_minor(call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns), p, columns.tolist())
+        found = call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns, p.places)
+        check_minor(found, p, columns.tolist())
 
 
 @every_pattern
@@ -230,13 +236,14 @@ def test_find(p):
 def test_kinds_of_the_minor_axis(index, kind, rows_dtype):
     p, like = RICH.as_kind(index, kind), np.zeros(0, index)
     columns = laid_out(np.array([4, 0, 2, 0], rows_dtype), kind)
-    check_minor(call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns), p, columns.tolist())
-    check_minor(call(indexing.slice_minor, *p.arrays, 5, 3, -2), p, range(5, -1, -2))
-    *found, _ = call(indexing.slice_pattern, *p.arrays, 3, 2, -3)
+    found = call(indexing.take_minor_pattern, *p.arrays, p.n_minor, columns, p.places)
+    check_minor(found, p, columns.tolist())
+    check_minor(call(indexing.slice_minor, *p.arrays, 5, 3, -2, p.places), p, range(5, -1, -2))
+    *found, _ = call(indexing.slice_pattern, *p.arrays, 3, 2, -3, p.places)
     assert_pattern(found, pattern([p.rows[3], p.rows[0]], p.n_minor, index))
     every = laid_out(np.arange(p.n_minor).astype(rows_dtype), kind)
     assert_same(call(indexing.place_minor, p.indices, p.n_minor, every, 9), p.indices, index)
-    *found, order = call(indexing.scatter_pattern, columns, columns, 4, 5, 7, like)
+    *found, order = call(indexing.scatter_pattern, columns, columns, 4, 5, 7, like, np.arange(4, dtype=index))
     assert_pattern(found, pattern([[0, 0], [], [2], [], [4]], 7, index))
     assert_same(order, [1, 3, 2, 0], index)
     assert_same(call(indexing.find, *found, 7, columns[::2], columns[::2]), [3, 2], index)
@@ -246,7 +253,15 @@ def test_scatter_pattern_keeps_equal_positions_in_order():
     for shape in ((4, 5), (1, 3), (7, 1)):
         rng = np.random.default_rng(0)
         majors, minors = (rng.integers(-n, n, 30) for n in shape)
-        *found, order = call(indexing.scatter_pattern, majors, minors, 30, *shape, np.zeros(0, "int32"))
+        *found, order = call(
+            indexing.scatter_pattern,
+            majors,
+            minors,
+            30,
+            *shape,
+            np.zeros(0, "int32"),
+            np.arange(30, dtype="int32"),
+        )
         by_row = [[k for k in range(30) if majors[k] % shape[0] == r] for r in range(shape[0])]
         assert_pattern(found, pattern([[minors[k] % shape[1] for k in row] for row in by_row], shape[1]))
         assert_same(order, [k for row in by_row for k in row], "int32")
@@ -258,12 +273,12 @@ def test_an_index_outside_the_minor_axis_is_refused(at):
     index = inside.copy()
     index[3] = at
     for refused in (
-        lambda: indexing.take_minor_pattern(*p.arrays, 7, index),
+        lambda: indexing.take_minor_pattern(*p.arrays, 7, index, p.places),
         lambda: indexing.place_minor(p.indices, 7, index, 7),
         lambda: indexing.find(*p.arrays, 7, inside, index),
         lambda: indexing.find(*p.arrays, 7, index, inside),
-        lambda: indexing.scatter_pattern(inside, index, 7, 7, 7, like),
-        lambda: indexing.scatter_pattern(index, inside, 7, 7, 7, like),
+        lambda: indexing.scatter_pattern(inside, index, 7, 7, 7, like, inside),
+        lambda: indexing.scatter_pattern(index, inside, 7, 7, 7, like, inside),
     ):
         with pytest.raises(IndexError, match="outside"):
             refused()
@@ -278,15 +293,43 @@ def test_lengths_that_differ_are_refused():
         indexing.place_minor(p.indices, 7, three, 7)
     for sizes in ((three, two, 3), (three, three, 2), (two, three, 3)):
         with pytest.raises(ValueError, match="numbers of values"):
-            indexing.scatter_pattern(*sizes, 5, 7, like)
+            indexing.scatter_pattern(*sizes, 5, 7, like, three)
 
 
 def test_more_entries_than_indices_count_are_refused():
     p, like = pattern([range(64), range(63)], 64, "int8"), np.zeros(0, "int8")
     for columns in (np.repeat([0, 1], 40), np.zeros(128, "int64"), np.full(200, 63)):
         with pytest.raises(ValueError, match="index_dtype"):
-            indexing.take_minor_pattern(*p.arrays, 64, columns)
+            indexing.take_minor_pattern(*p.arrays, 64, columns, p.places)
     for size in (128, 256):
         zeros = np.zeros(size, "int64")
         with pytest.raises(ValueError, match="int32 indices"):
-            indexing.scatter_pattern(zeros, zeros, size, 3, 3, like)
+            indexing.scatter_pattern(zeros, zeros, size, 3, 3, like, zeros)
+
+
+@every_pattern
+def test_rows_that_follow_each_other_are_a_view(p):
+    for first in range(p.n_major + 1):
+        for count in {0, 1, p.n_major - first} - {1 if first == p.n_major else -1}:
+            found = indexing.run_pattern(*p.arrays, first, count)
+            assert_pattern(found, pattern(p.rows[first : first + count], p.n_minor))
+            assert np.shares_memory(found[0], p.indices) or not len(found[0])
+            assert not np.shares_memory(found[1], p.indptr)
+
+
+def test_values_are_taken_along_as_places_are():
+    p = RICH
+    v, rows, columns = values(p.nnz, "complex64"), np.array([4, 0, 2, 0]), np.array([6, 1, 1])
+    for kernel, *arguments in (
+        (indexing.take_pattern, rows),
+        (indexing.slice_pattern, 4, 3, -2),
+        (indexing.slice_minor, 1, 4, 1),
+        (indexing.slice_minor, 5, 3, -2),
+        (indexing.take_minor_pattern, p.n_minor, columns),
+        (indexing.place_pattern, np.array([5, 3, 3, 0, -1]), 7),
+    ):
+        *found, places = call(kernel, *p.arrays, *arguments, p.places)
+        *again, taken = call(kernel, *p.arrays, *arguments, v)
+        assert_same(taken, v[places], "complex64")
+        for a, b in zip(found, again, strict=True):
+            assert_same(a, b, "int32")

@@ -121,7 +121,7 @@ def test_sum_into_returns_the_values_where_nothing_moved(kind):
 
 
 def check_transpose(p):
-    indices, indptr, order = call(layout.transpose_pattern, *p.arrays, p.n_minor)
+    indices, indptr, order = call(layout.transpose_pattern, *p.arrays, p.n_minor, p.places)
     expected = np.argsort(p.indices, kind="stable")
     assert_same(order, expected, p.indices.dtype)
     assert_same(indices, p.majors[expected], p.indices.dtype)
@@ -139,9 +139,18 @@ def test_transpose_pattern_kinds(index, kind):
 
 
 @every_pattern
+def test_values_are_taken_along_as_places_are(p):
+    v = values(p.nnz, "float32")
+    assert_same(layout.positions(p.indices), p.places, "int32")
+    *_, order = layout.transpose_pattern(*p.arrays, p.n_minor, p.places)
+    assert_same(call(layout.transpose_pattern, *p.arrays, p.n_minor, v)[2], v[order], "float32")
+    assert_same(call(layout.nonzero_pattern, v, *p.arrays, v)[2], v[v != 0], "float32")
+
+
+@every_pattern
 def test_two_transposes_sort(p):
-    indices, indptr, first = layout.transpose_pattern(*p.arrays, p.n_minor)
-    indices, indptr, second = layout.transpose_pattern(indices, indptr, p.n_major)
+    indices, indptr, first = layout.transpose_pattern(*p.arrays, p.n_minor, p.places)
+    indices, indptr, second = layout.transpose_pattern(indices, indptr, p.n_major, p.places)
     sorted_indices, order = layout.sort_pattern(*p.arrays)
     assert_same(indices, sorted_indices, "int32")
     assert_same(indptr, p.indptr, "int32")
@@ -149,7 +158,7 @@ def test_two_transposes_sort(p):
 
 
 def check_nonzero(p, v):
-    indices, indptr, kept = call(layout.nonzero_pattern, v, *p.arrays)
+    indices, indptr, kept = call(layout.nonzero_pattern, v, *p.arrays, p.places)
     expected = pattern([[] for _ in range(p.n_major)], p.n_minor).rows
     for r, c, k in p.entries:
         if v[k] != 0:
@@ -184,7 +193,7 @@ def test_nonzero_pattern_kinds(dtype, index, kind):
 def test_nonzero_pattern_keeps_numbers_with_one_zero_part():
     p = pattern([[0, 1, 2, 3]], 4)
     v = np.array([0j, 1j, 1, complex(0, np.nan)])
-    assert_same(layout.nonzero_pattern(v, *p.arrays)[2], [1, 2, 3], "int32")
+    assert_same(layout.nonzero_pattern(v, *p.arrays, p.places)[2], [1, 2, 3], "int32")
 
 
 VECTOR_KINDS = pytest.mark.parametrize(

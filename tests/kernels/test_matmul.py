@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -7,12 +5,10 @@ from symsparse.kernels import matmul
 from tests.kernels.patterns import (
     PATTERNS,
     RICH,
-    assert_pattern,
     assert_same,
     call,
     laid_out,
     pattern,
-    random_pattern,
     values,
     with_nonfinite,
 )
@@ -138,75 +134,3 @@ def test_added_product(name, over_minor):
             kernel(1.0, v, *p.arrays, np.ones((len(x) + 1, *widths)), z, p.n_minor, False)
         with pytest.raises(ValueError, match="differ in shape"):
             kernel(1.0, v, *p.arrays, x, np.ones((len(z) + 1, *widths)), p.n_minor, False)
-
-
-def check_product(a, u, b, v):
-    found = call(matmul.product_pattern, *a.arrays, *b.arrays, a.n_minor, b.n_minor)
-    rows = [sorted({c for i in row for c in b.rows[i]}) for row in a.rows]
-    expected = pattern(rows, b.n_minor, a.indices.dtype)
-    assert_pattern(found, expected)
-    out = call(matmul.product_values, u, *a.arrays, v, *b.arrays, *found, b.n_minor)
-    total = dict.fromkeys(((r, c) for r, c, _ in expected.entries), u.dtype.type(0))
-    with np.errstate(invalid="ignore", over="ignore"):
-        for r, i, k in a.entries:
-            for m in range(b.indptr[i], b.indptr[i + 1]):
-                total[r, int(b.indices[m])] += u[k] * v[m]
-    assert_same(out, list(total.values()), u.dtype)
-
-
-@every_pattern
-def test_sparse_product(p):
-    for n_minor in (0, 1, 6):
-        b = random_pattern((p.n_minor, n_minor), seed=12)
-        u, v = values(p.nnz, "float64"), values(b.nnz, "float64", seed=1)
-        check_product(p, u, b, v)
-        check_product(p, with_nonfinite(u), b, v)
-        check_product(p, u, b, with_nonfinite(v))
-        check_product(p.canonical(), u[: p.canonical().nnz], b.canonical(), v[: b.canonical().nnz])
-
-
-@pytest.mark.parametrize(
-    ("dtype", "index", "kind"),
-    [
-        ("float32", "int64", "read-only"),
-        ("complex64", "int32", "strided"),
-        ("uint8", "int32", "C"),
-    ],
-)
-def test_sparse_product_kinds(dtype, index, kind):
-    a, b = RICH.as_kind(index, kind), random_pattern((7, 6), seed=13).as_kind(index, kind)
-    check_product(a, *(laid_out(values(a.nnz, dtype), kind), b, laid_out(values(b.nnz, dtype, seed=1), kind)))
-
-
-def test_sparse_product_keeps_sums_that_cancel():
-    a, b = pattern([[0, 1]], 2), pattern([[0], [0]], 1)
-    check_product(a, np.array([1.0, -1.0]), b, np.array([2.0, 2.0]))
-
-
-@pytest.mark.parametrize("n_inner", [6, 8, 0])
-def test_sparse_product_inner_sizes_must_agree(n_inner):
-    b = random_pattern((7, 4), seed=14)
-    with pytest.raises(ValueError, match="inner sizes"):
-        matmul.product_pattern(*RICH.arrays, *b.arrays, n_inner, 4)
-
-
-def test_sparse_product_refuses_more_entries_than_its_indices_count():
-    def square(n, repeats):
-        return matmul.product_pattern(
-            *pattern([[0]] * repeats, 1, "int8").arrays, *pattern([range(n)], n, "int8").arrays, 1, n
-        )
-
-    assert_pattern(square(127, 1), pattern([range(127)], 127, "int8"))
-    for n, repeats in ((64, 2), (64, 4)):  # 128 wraps to -128, 256 to 0
-        with pytest.raises(ValueError, match="index_dtype"):
-            square(n, repeats)
-
-
-def test_a_long_row_whose_least_index_comes_last_is_not_quadratic():
-    n = 400_000
-    a, b = pattern([[0, 1]], 2), pattern([range(1, n), [0]], n)
-    matmul.product_pattern(*RICH.arrays, *random_pattern((7, 4), seed=14).arrays, 7, 4)  # compiled beforehand
-    start = time.perf_counter()
-    found = matmul.product_pattern(*a.arrays, *b.arrays, 2, n)
-    assert time.perf_counter() - start < 3  # a plain quicksort takes 12 s
-    assert_pattern(found, pattern([range(n)], n))

@@ -44,7 +44,14 @@ def check_interleave(blocks, index="int32", kind="C"):
             for k in range(f + p.indptr[r], f + p.indptr[r + 1])
         ]
     n_majors = sizes(*(p.n_major for p in blocks))
-    *found, places = call(stacking.interleave_pattern, indices, indptrs, n_majors, n_minors)
+    *found, places = call(
+        stacking.interleave_pattern,
+        indices,
+        indptrs,
+        n_majors,
+        n_minors,
+        np.arange(len(indices), dtype=index),
+    )
     assert_pattern(found, pattern(rows, 0, index))
     assert_same(places, source, index)
 
@@ -82,9 +89,11 @@ def test_sizes_that_do_not_fit_the_index_dtype_are_refused():
             stacking.concatenate_pattern(*arrays, n_majors, n_minors, diagonal)
     for n_minors in (sizes(64, 64), sizes(2**62, 2**62)):
         with pytest.raises(ValueError, match="index_dtype"):
-            stacking.interleave_pattern(*joined([fitting, fitting]), sizes(1, 1), n_minors)
+            stacking.interleave_pattern(*joined([fitting, fitting]), sizes(1, 1), n_minors, fitting.places)
     with pytest.raises(ValueError, match="index_dtype"):
-        stacking.interleave_pattern(*joined([p, pattern([[0], []], 1, "int8")]), sizes(2, 2), sizes(64, 1))
+        stacking.interleave_pattern(
+            *joined([p, pattern([[0], []], 1, "int8")]), sizes(2, 2), sizes(64, 1), p.places
+        )
 
 
 def test_indptrs_of_other_lengths_are_refused():
@@ -93,5 +102,8 @@ def test_indptrs_of_other_lengths_are_refused():
     for blocks in ([RICH, PATTERNS["one row"]], [pattern([[]] * n, 2) for n in (3, 4, 2)]):
         with pytest.raises(ValueError, match="differ"):
             stacking.interleave_pattern(
-                *joined(blocks), sizes(*(p.n_major for p in blocks)), sizes(*(p.n_minor for p in blocks))
+                *joined(blocks),
+                sizes(*(p.n_major for p in blocks)),
+                sizes(*(p.n_minor for p in blocks)),
+                RICH.places,
             )

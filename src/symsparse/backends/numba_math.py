@@ -10,6 +10,7 @@ from types import FunctionType
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
+from numba.core import types
 from numba.core.config import CPU_FEATURES
 from numba.extending import intrinsic
 from pytensor import config
@@ -27,7 +28,7 @@ from pytensor.tensor.rewriting.scalarize import ScalarizedElemwise
 
 from symsparse.backends.numba import cache_key
 from symsparse.kernels import vector_math
-from symsparse.kernels.memory import LARGE, _ask_for_huge_pages
+from symsparse.kernels.memory import LARGE, MADV_HUGEPAGE, advise
 from symsparse.lowering.vector_math import VectorComposite, VectorMath
 
 # -- the loops --------------------------------------------------------------------------------------------------
@@ -92,8 +93,8 @@ def _make_outputs(context, builder, *args, update_outputs=None, **kwargs):
             continue
         size = builder.mul(array.nitems, array.itemsize)
         with builder.if_then(builder.icmp_signed(">=", size, size.type(LARGE)), likely=False):
-            signature, advise = _ask_for_huge_pages._defn(None, kind)
-            advise(context, builder, signature, [array._getvalue()])
+            signature, emit = advise._defn(None, kind, types.intp)
+            emit(context, builder, signature, [array._getvalue(), size.type(MADV_HUGEPAGE)])
     return arrays, kinds
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 
 from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.memory import empty, zeros
 
 
 @kernel
 def densify(values, indices, indptr, n_minor):
     """Dense n_major x n_minor matrix; entries stored twice are added."""
     indices, indptr = unsigned(indices), unsigned(indptr)
-    out = np.zeros((len(indptr) - 1, n_minor), dtype=values.dtype)
+    out = zeros((len(indptr) - 1, n_minor), values.dtype)
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
             out[r, indices[k]] += values[k]
@@ -31,16 +32,15 @@ def compress(dense, index_like):
         raise ValueError(
             "from_dense: the dense matrix has too many entries for int32 indices; use index_dtype='int64'"
         )
-    values = np.empty(nnz, dtype=dense.dtype)
-    indices = np.empty(nnz, dtype=index_like.dtype)
-    at = 0
+    room = nnz + 1  # zeros are written too, and overwritten
+    values, indices = empty(room, dense.dtype), empty(room, index_like.dtype)
+    at = np.int64(0)
     for r in range(n):
         for c in range(m):
-            if dense[r, c] != 0:
-                values[at] = dense[r, c]
-                indices[at] = c
-                at += 1
-    return values, indices, indptr
+            values[at] = dense[r, c]
+            indices[at] = c
+            at += np.int64(dense[r, c] != 0)
+    return values[:nnz], indices[:nnz], indptr
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Checks of patterns that come from outside."""
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import kernel, loop
 
 
 @kernel
@@ -25,15 +25,21 @@ def check_pattern(indices, indptr, n_values, n_major, n_minor):
     return indices, indptr
 
 
+@loop
+def _equal(x, y):
+    """Whether two vectors of one length are equal: by blocks, which are compared in vectors."""
+    for start in range(0, len(x), 1024):
+        differences = 0
+        for k in range(start, min(start + 1024, len(x))):
+            differences += x[k] != y[k]
+        if differences:
+            return False
+    return True
+
+
 @kernel
 def same_pattern(a_indices, a_indptr, b_indices, b_indptr):
     """Whether two patterns are stored alike."""
     if len(a_indices) != len(b_indices) or len(a_indptr) != len(b_indptr):
         return False
-    for r in range(len(a_indptr)):
-        if a_indptr[r] != b_indptr[r]:
-            return False
-    for k in range(len(a_indices)):
-        if a_indices[k] != b_indices[k]:
-            return False
-    return True
+    return _equal(a_indptr, b_indptr) and _equal(a_indices, b_indices)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from symsparse.kernels.base import kernel, loop
+from symsparse.kernels.memory import empty, trimmed
 
 
 @loop
@@ -17,83 +18,102 @@ def _position(index, n):
 
 
 @kernel
-def take_pattern(indices, indptr, rows):
-    """Pattern of the given major slices, and where each of its entries comes from."""
+def take_pattern(indices, indptr, rows, carried):
+    """Pattern of the given major slices, and what its entries carry."""
     n = len(indptr) - 1
     new_indptr = np.empty(len(rows) + 1, dtype=indptr.dtype)
     new_indptr[0] = 0
-    nnz = 0
+    nnz = np.int64(0)
     for r in range(len(rows)):
         row = _position(rows[r], n)
-        nnz += indptr[row + 1] - indptr[row]
+        nnz += np.int64(indptr[row + 1]) - np.int64(indptr[row])
         new_indptr[r + 1] = nnz
     if new_indptr[len(rows)] != nnz:
         raise ValueError("getitem: the rows have too many entries for int32 indices; use index_dtype='int64'")
-    new_indices = np.empty(nnz, dtype=indices.dtype)
-    source = np.empty(nnz, dtype=indices.dtype)
-    at = 0
+    new_indices, out = empty(nnz, indices.dtype), empty(nnz, carried.dtype)
+    at = np.int64(0)
     for r in range(len(rows)):
         row = _position(rows[r], n)
-        for k in range(indptr[row], indptr[row + 1]):
-            new_indices[at] = indices[k]
-            source[at] = k
-            at += 1
-    return new_indices, new_indptr, source
+        at = _copy(indices, carried, indptr[row], indptr[row + 1], new_indices, out, at)
+    return new_indices, new_indptr, out
+
+
+@loop
+def _copy(indices, carried, start, stop, new_indices, out, at):
+    """The entries start..stop, copied to `at`; returns the next place."""
+    for k in range(start, stop):
+        new_indices[at] = indices[k]
+        out[at] = carried[k]
+        at += 1
+    return at
 
 
 @kernel
-def slice_pattern(indices, indptr, first, count, step):
-    """Pattern of the major slices first, first + step, ..., and where each of its entries comes from."""
+def slice_pattern(indices, indptr, first, count, step, carried):
+    """Pattern of the major slices first, first + step, ..., and what its entries carry."""
     new_indptr = np.empty(count + 1, dtype=indptr.dtype)
     new_indptr[0] = 0
     for r in range(count):
         row = first + r * step
         new_indptr[r + 1] = new_indptr[r] + indptr[row + 1] - indptr[row]
-    new_indices = np.empty(new_indptr[count], dtype=indices.dtype)
-    source = np.empty_like(new_indices)
-    at = 0
+    nnz = new_indptr[count]
+    new_indices, out = empty(nnz, indices.dtype), empty(nnz, carried.dtype)
+    at = np.int64(0)
     for r in range(count):
         row = first + r * step
-        for k in range(indptr[row], indptr[row + 1]):
-            new_indices[at] = indices[k]
-            source[at] = k
-            at += 1
-    return new_indices, new_indptr, source
+        at = _copy(indices, carried, indptr[row], indptr[row + 1], new_indices, out, at)
+    return new_indices, new_indptr, out
 
 
 @kernel
-def slice_minor(indices, indptr, first, count, step):
-    """Pattern of the minor indices first, first + step, ..., and where each of its entries comes from.
+def run_pattern(indices, indptr, first, count):
+    """Pattern of the major slices first, first + 1, ...: its indices are a view of the given ones."""
+    start = indptr[first]
+    new_indptr = np.empty(count + 1, dtype=indptr.dtype)
+    for r in range(count + 1):
+        new_indptr[r] = indptr[first + r] - start
+    return indices[start : indptr[first + count]], new_indptr
+
+
+@kernel
+def slice_minor(indices, indptr, first, count, step, carried):
+    """Pattern of the minor indices first, first + step, ..., and what its entries carry.
 
     A negative step reads each major slice backwards, so that what was sorted stays sorted.
     """
     new_indptr = np.zeros_like(indptr)
-    room = len(indices)
-    new_indices = np.empty(room, dtype=indices.dtype)
-    source = np.empty(room, dtype=indices.dtype)
+    if step == 1:
+        nnz = 0
+        for k in range(len(indices)):
+            nnz += first <= indices[k] < first + count
+        room = nnz + 1  # what is not taken is written too, and overwritten
+    else:
+        room = len(indices)
+    new_indices, out = empty(room, indices.dtype), empty(room, carried.dtype)
     width = abs(step)
-    at = 0
+    at = np.int64(0)
     for r in range(len(indptr) - 1):
         start, stop = indptr[r], indptr[r + 1]
-        for i in range(stop - start):
-            k = start + i if step > 0 else stop - 1 - i
-            distance = indices[k] - first if step > 0 else first - indices[k]
-            if distance >= 0:
-                if width > 1:
-                    if distance % width != 0:
-                        continue
-                    distance //= width
-                if distance < count:
-                    new_indices[at] = distance
-                    source[at] = k
+        if step == 1:
+            for k in range(start, stop):
+                new_indices[at] = indices[k] - first
+                out[at] = carried[k]
+                at += np.int64(first <= indices[k] < first + count)
+        else:
+            for i in range(stop - start):
+                k = start + i if step > 0 else stop - 1 - i
+                distance = indices[k] - first if step > 0 else first - indices[k]
+                if distance >= 0 and distance % width == 0 and distance // width < count:
+                    new_indices[at] = distance // width
+                    out[at] = carried[k]
                     at += 1
         new_indptr[r + 1] = at
-    return new_indices[:at].copy(), new_indptr, source[:at].copy()
+    return trimmed(new_indices, at), new_indptr, trimmed(out, at)
 
 
 @kernel
-def take_minor_pattern(indices, indptr, n_minor, columns):
-    """Pattern of the given minor indices, in any order, repeated or not, and where each of its entries comes from."""
+def take_minor_pattern(indices, indptr, n_minor, columns, carried):
+    """Pattern of the given minor indices, in any order, repeated or not, and what its entries carry."""
     # The places of minor index c in the result are places[start[c] : start[c + 1]].
     start = np.zeros(n_minor + 1, dtype=np.int64)
     for p in range(len(columns)):
@@ -101,7 +121,7 @@ def take_minor_pattern(indices, indptr, n_minor, columns):
     for c in range(n_minor):
         start[c + 1] += start[c]
     free = start[:-1].copy()
-    places = np.empty(len(columns), dtype=np.int64)
+    places = np.zeros(len(columns) + 1, dtype=np.int64)
     for p in range(len(columns)):
         c = _position(columns[p], n_minor)
         places[free[c]] = p
@@ -118,22 +138,25 @@ def take_minor_pattern(indices, indptr, n_minor, columns):
         raise ValueError(
             "getitem: the columns have too many entries for int32 indices; use index_dtype='int64'"
         )
-    new_indices = np.empty(nnz, dtype=indices.dtype)
-    source = np.empty(nnz, dtype=indices.dtype)
-    at = 0
+    room = nnz + 1  # what is not taken is written too, and overwritten
+    new_indices, out = empty(room, indices.dtype), empty(room, carried.dtype)
+    at = np.int64(0)
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
-            c = indices[k]
-            for j in range(start[c], start[c + 1]):
-                new_indices[at] = places[j]
-                source[at] = k
-                at += 1
-    return new_indices, new_indptr, source
+            first = start[indices[k]]
+            size = start[indices[k] + 1] - first
+            new_indices[at] = places[first]
+            out[at] = carried[k]
+            for j in range(1, size):
+                new_indices[at + j] = places[first + j]
+                out[at + j] = carried[k]
+            at += size
+    return new_indices[:nnz], new_indptr, out[:nnz]
 
 
 @kernel
-def place_pattern(indices, indptr, rows, n):
-    """Pattern of an n-slice matrix with the major slices at the given rows, and where each entry comes from.
+def place_pattern(indices, indptr, rows, n, carried):
+    """Pattern of an n-slice matrix with the major slices at the given rows, and what its entries carry.
 
     Slices with the same row follow each other, so positions may be stored twice.
     """
@@ -146,17 +169,11 @@ def place_pattern(indices, indptr, rows, n):
     for r in range(n):
         new_indptr[r + 1] += new_indptr[r]
     free = new_indptr[:-1].copy()
-    new_indices = np.empty_like(indices)
-    source = np.empty_like(indices)
+    new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)
     for r in range(len(rows)):
         row = _position(rows[r], n)
-        at = free[row]
-        for k in range(indptr[r], indptr[r + 1]):
-            new_indices[at] = indices[k]
-            source[at] = k
-            at += 1
-        free[row] = at
-    return new_indices, new_indptr, source
+        free[row] = _copy(indices, carried, indptr[r], indptr[r + 1], new_indices, out, free[row])
+    return new_indices, new_indptr, out
 
 
 @kernel
@@ -202,8 +219,8 @@ def find(indices, indptr, n_minor, majors, minors):
 
 
 @kernel
-def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like):
-    """Pattern of an n_major x n_minor matrix with these positions, and the order of their values.
+def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like, carried):
+    """Pattern of an n_major x n_minor matrix with these positions, and what they carry.
 
     Equal positions stay apart, in their order.
     """
@@ -218,10 +235,10 @@ def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like):
         raise ValueError("getitem gradient: too many positions for int32 indices; use index_dtype='int64'")
     free = indptr[:-1].copy()
     indices = np.empty(n_values, dtype=index_like.dtype)
-    order = np.empty(n_values, dtype=index_like.dtype)
+    out = np.empty(n_values, dtype=carried.dtype)
     for k in range(n_values):
         r = _position(majors[k], n_major)
         indices[free[r]] = _position(minors[k], n_minor)
-        order[free[r]] = k
+        out[free[r]] = carried[k]
         free[r] += 1
-    return indices, indptr, order
+    return indices, indptr, out

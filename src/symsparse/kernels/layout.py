@@ -1,9 +1,23 @@
-"""Order, duplicates and orientation of a pattern, with the maps that take values along."""
+"""Order, duplicates and orientation of a pattern.
+
+A kernel that picks or reorders entries takes along what each of them carries. That is its value, where pattern and
+values are wanted in one pass; or its position, for a map that takes values along later.
+"""
 
 import numpy as np
 
 from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.memory import empty, trimmed, zeros
 from symsparse.kernels.scaling import MISFIT_MAJOR, MISFIT_MINOR
+
+
+@kernel
+def positions(indices):
+    """The position of each stored entry."""
+    out = empty(len(indices), indices.dtype)
+    for k in range(len(out)):
+        out[k] = k
+    return out
 
 
 @kernel
@@ -64,7 +78,7 @@ def sum_into(values, place, indptr):
     nnz = indptr[len(indptr) - 1]
     if len(place) == 0 and len(values) == nnz:
         return values
-    out = np.zeros(nnz, dtype=values.dtype)
+    out = zeros(nnz, values.dtype)
     place = unsigned(place)
     for k in range(len(values)):
         out[place[k]] += values[k]
@@ -72,45 +86,44 @@ def sum_into(values, place, indptr):
 
 
 @kernel
-def transpose_pattern(indices, indptr, n_minor):
-    """The pattern compressed along the other axis, sorted, and the order that takes values along."""
+def transpose_pattern(indices, indptr, n_minor, carried):
+    """The pattern compressed along the other axis, sorted, and what its entries carry."""
     new_indptr = np.zeros(n_minor + 1, dtype=indptr.dtype)
+    new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)
+    indices, indptr, free = unsigned(indices), unsigned(indptr), unsigned(new_indptr)
     for k in range(len(indices)):
-        new_indptr[indices[k] + 1] += 1
-    for c in range(n_minor):
-        new_indptr[c + 1] += new_indptr[c]
-    free = new_indptr[:-1].copy()
-    new_indices = np.empty_like(indices)
-    order = np.empty_like(indices)
+        free[indices[k]] += 1
+    total = np.int64(0)
+    for c in range(n_minor + 1):
+        size = np.int64(free[c])
+        free[c] = total
+        total += size
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
             c = indices[k]
             at = free[c]
-            free[c] = at + 1
+            free[c] += 1
             new_indices[at] = r
-            order[at] = k
-    return new_indices, new_indptr, order
+            out[at] = carried[k]
+    for c in range(n_minor, 0, -1):  # each has moved to where the next one starts
+        new_indptr[c] = new_indptr[c - 1]
+    new_indptr[0] = 0
+    return new_indices, new_indptr, out
 
 
 @kernel
-def nonzero_pattern(values, indices, indptr):
-    """The pattern of the values that are not zero, and where they were. NaN is not zero."""
+def nonzero_pattern(tested, indices, indptr, carried):
+    """The pattern of the entries whose tested value is not zero, and what they carry. NaN is not zero."""
     new_indptr = np.zeros_like(indptr)
-    nnz = 0
+    new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)
+    at = np.int64(0)
     for r in range(len(indptr) - 1):
         for k in range(indptr[r], indptr[r + 1]):
-            if values[k] != 0:
-                nnz += 1
-        new_indptr[r + 1] = nnz
-    new_indices = np.empty(nnz, dtype=indices.dtype)
-    kept = np.empty(nnz, dtype=indices.dtype)
-    at = 0
-    for k in range(len(values)):
-        if values[k] != 0:
             new_indices[at] = indices[k]
-            kept[at] = k
-            at += 1
-    return new_indices, new_indptr, kept
+            out[at] = carried[k]
+            at += np.int64(tested[k] != 0)  # no jump: an entry that is not kept is overwritten by the next
+        new_indptr[r + 1] = at
+    return trimmed(new_indices, at), new_indptr, trimmed(out, at)
 
 
 @kernel
@@ -118,9 +131,12 @@ def repeat_major(v, indptr):
     """One element of `v` for each stored entry: that of its major slice."""
     if len(v) != len(indptr) - 1:
         raise ValueError(MISFIT_MAJOR)
-    out = np.empty(indptr[len(indptr) - 1], dtype=v.dtype)
+    indptr = unsigned(indptr)
+    out = empty(np.int64(indptr[len(v)]), v.dtype)
     for r in range(len(v)):
-        out[indptr[r] : indptr[r + 1]] = v[r]
+        element = v[r]
+        for k in range(indptr[r], indptr[r + 1]):
+            out[k] = element
     return out
 
 
@@ -129,7 +145,7 @@ def take_minor(v, indices, n_minor):
     """One element of `v` for each stored entry: that of its minor index."""
     if len(v) != n_minor:
         raise ValueError(MISFIT_MINOR)
-    out = np.empty(len(indices), dtype=v.dtype)
+    out = empty(len(indices), v.dtype)
     indices = unsigned(indices)
     for k in range(len(out)):
         out[k] = v[indices[k]]

@@ -1,4 +1,4 @@
-"""Products: compressed with dense (SpMV, SpMM), sampled dense with dense (SDDMM), two compressed (SpGEMM)."""
+"""Products of compressed with dense matrices (SpMV, SpMM)."""
 
 import numpy as np
 from numba.extending import overload
@@ -266,72 +266,4 @@ def usmm_scatter_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
             _add_parts, tasks * size // threads, (total.reshape(-1), parts.reshape((len(parts), size)))
         )
     _finish(alpha, values, out, total)
-    return out
-
-
-# -- sparse times sparse ----------------------------------------------------------------------------------------
-
-
-@kernel
-def product_pattern(a_indices, a_indptr, b_indices, b_indptr, n_inner, n_minor):
-    """Canonical pattern of the product of two compressed matrices (rows of a, rows of b)."""
-    if n_inner != len(b_indptr) - 1:
-        raise ValueError("dot: the inner sizes of the operands differ")
-    n = len(a_indptr) - 1
-    seen = np.full(n_minor, -1, dtype=np.int64)
-    indptr = np.zeros(n + 1, dtype=a_indptr.dtype)
-    free = np.zeros(n_minor + 1, dtype=np.int64)
-    nnz = 0
-    for r in range(n):
-        for k in range(a_indptr[r], a_indptr[r + 1]):
-            i = a_indices[k]
-            for m in range(b_indptr[i], b_indptr[i + 1]):
-                c = b_indices[m]
-                if seen[c] != r:
-                    seen[c] = r
-                    free[c + 1] += 1
-                    nnz += 1
-        indptr[r + 1] = nnz
-    if indptr[n] != nnz:
-        raise ValueError("dot: the product has too many entries for int32 indices; use index_dtype='int64'")
-    # Sorted by counting: the rows of each column come in order, and from them the columns of each row.
-    for c in range(n_minor):
-        free[c + 1] += free[c]
-    rows = np.empty(nnz, dtype=a_indices.dtype)
-    seen[:] = -1
-    for r in range(n):
-        for k in range(a_indptr[r], a_indptr[r + 1]):
-            i = a_indices[k]
-            for m in range(b_indptr[i], b_indptr[i + 1]):
-                c = b_indices[m]
-                if seen[c] != r:
-                    seen[c] = r
-                    rows[free[c]] = r
-                    free[c] += 1
-    indices = np.empty(nnz, dtype=a_indices.dtype)
-    row_free = indptr[:-1].copy()
-    k = 0
-    for c in range(n_minor):
-        while k < free[c]:
-            r = rows[k]
-            indices[row_free[r]] = c
-            row_free[r] += 1
-            k += 1
-    return indices, indptr
-
-
-@kernel
-def product_values(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
-    """Values of the product on its pattern."""
-    row = np.zeros(n_minor, dtype=a_values.dtype)
-    out = np.empty(len(indices), dtype=a_values.dtype)
-    for r in range(len(indptr) - 1):
-        for k in range(a_indptr[r], a_indptr[r + 1]):
-            i = a_indices[k]
-            factor = a_values[k]
-            for m in range(b_indptr[i], b_indptr[i + 1]):
-                row[b_indices[m]] += factor * b_values[m]
-        for k in range(indptr[r], indptr[r + 1]):
-            out[k] = row[indices[k]]
-            row[indices[k]] = 0
     return out

@@ -20,7 +20,7 @@ MADV_DONTNEED, MADV_HUGEPAGE = 4, 14
 
 
 @intrinsic
-def _advise(context, array, advice):
+def advise(context, array, advice):
     """Advise the system (Linux) on the whole huge pages within a contiguous array: where they start and stop, in bytes.
 
     (0, 0) where the advice was refused, and on other systems.
@@ -54,7 +54,7 @@ def empty(shape, dtype):
     """``numpy.empty`` for compiled code."""
     out = np.empty(shape, dtype)
     if out.nbytes >= LARGE:  # at least one whole huge page lies within
-        _advise(out, MADV_HUGEPAGE)
+        advise(out, MADV_HUGEPAGE)
     return out
 
 
@@ -65,7 +65,17 @@ def zeros(shape, dtype):
     flat = out.reshape(-1)
     start, stop = 0, 0
     if out.nbytes >= FRESH:  # Linux drops the pages and gives new ones full of zeros: once is enough
-        start, stop = _advise(flat, MADV_DONTNEED)
+        start, stop = advise(flat, MADV_DONTNEED)
     flat[: start // out.itemsize] = 0
     flat[stop // out.itemsize :] = 0
+    return out
+
+
+@loop
+def trimmed(buffer, n):
+    """The first `n` elements: of the buffer itself where that holds on to less than a third more than is needed."""
+    if len(buffer) - n <= n // 3:
+        return buffer[:n]
+    out = empty(n, buffer.dtype)
+    out[:] = buffer[:n]
     return out

@@ -3,6 +3,7 @@
 import numpy as np
 
 from symsparse.kernels.base import kernel
+from symsparse.kernels.memory import empty
 
 _LARGEST = np.iinfo(np.int64).max
 
@@ -36,7 +37,7 @@ def concatenate_pattern(indices, indptrs, n_majors, n_minors, diagonal):
         _require_fit(size, indices)
     if len(indptrs) != n + len(n_majors):
         raise ValueError("stacked blocks: indptr needs one element more than a block has rows (columns)")
-    new_indices = np.empty_like(indices)
+    new_indices = empty(len(indices), indices.dtype)
     indptr = np.zeros(n + 1, dtype=indptrs.dtype)
     start = 0  # of the block's indptr among all
     shift = 0
@@ -56,16 +57,15 @@ def concatenate_pattern(indices, indptrs, n_majors, n_minors, diagonal):
 
 
 @kernel
-def interleave_pattern(indices, indptrs, n_majors, n_minors):
-    """Pattern of blocks side by side along the minor axis, and where each entry is among the joined ones."""
+def interleave_pattern(indices, indptrs, n_majors, n_minors, carried):
+    """Pattern of blocks side by side along the minor axis, and what its entries carry."""
     n_blocks = len(n_minors)
     size = n_majors[0] + 1
     if len(indptrs) != size * n_blocks or (n_majors != n_majors[0]).any():
         raise ValueError("stacked blocks: the blocks differ in their numbers of rows (columns)")
     for n in (_total(n_minors), len(indices)):
         _require_fit(n, indices)
-    new_indices = np.empty_like(indices)
-    source = np.empty_like(indices)
+    new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)
     indptr = np.zeros(size, dtype=indptrs.dtype)
     first = np.zeros(n_blocks, dtype=np.int64)  # entry of each block
     for b in range(1, n_blocks):
@@ -77,8 +77,8 @@ def interleave_pattern(indices, indptrs, n_majors, n_minors):
             row = b * size + r
             for k in range(first[b] + indptrs[row], first[b] + indptrs[row + 1]):
                 new_indices[at] = indices[k] + shift
-                source[at] = k
+                out[at] = carried[k]
                 at += 1
             shift += n_minors[b]
         indptr[r + 1] = at
-    return new_indices, indptr, source
+    return new_indices, indptr, out

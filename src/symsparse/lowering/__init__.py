@@ -15,6 +15,7 @@ from symsparse.lowering import (
     kronecker,
     layout,
     matmul,
+    phases,
     printing,
     random,
     reduction,

@@ -16,7 +16,7 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.csm import SamePattern
-from symsparse.lowering.layout import canonical, to_format
+from symsparse.lowering.layout import Positions, canonical, to_format
 from symsparse.lowering.sampling import sample_dense
 from symsparse.ops.arithmetic import (
     AddSD,
@@ -45,19 +45,41 @@ class UnionPattern(KernelOp):
         ]
 
 
+class UnionValues(KernelOp):
+    """(values, places) of both matrices, number of entries of the union -> the sum on it."""
+
+    kernel = "arithmetic.union_values"
+
+    def outputs(self, a_values, a_place, b_values, b_place, nnz):
+        return [vector(a_values, known(nnz))]
+
+    def infer_shape(self, node, shapes):
+        return [(node.inputs[4],)]
+
+
+class Union(KernelOp):
+    """Values and canonical patterns of both matrices -> values and pattern of the sum, in one pass."""
+
+    kernel = "arithmetic.union"
+
+    def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
+        return [vector(a_values), vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
+
+
 class IntersectionPattern(KernelOp):
-    """Two canonical patterns -> their intersection, and the places of its entries in both."""
+    """Two canonical patterns, what they carry -> their intersection, and what its entries carry in both."""
 
     kernel = "arithmetic.intersection_pattern"
     symbolic = True
     canonical = True
+    carries = ((4, 2), (5, 3))
 
-    def outputs(self, a_indices, a_indptr, b_indices, b_indptr):
+    def outputs(self, a_indices, a_indptr, b_indices, b_indptr, a_carried, b_carried):
         return [
             vector(a_indices),
             (a_indptr.dtype, a_indptr.type.shape),
-            vector(a_indices),
-            vector(a_indices),
+            vector(a_carried),
+            vector(b_carried),
         ]
 
 
@@ -110,7 +132,7 @@ def lower_add_ss(node, x, y):
     if merged is None:
         return x.with_values(x.values + y.values)
     indices, indptr, x_place, y_place = merged
-    values = pt.zeros((indices.shape[0],), dtype=dtype)[x_place].set(x.values)[y_place].inc(y.values)
+    values = UnionValues()(x.values, x_place, y.values, y_place, indices.shape[0])
     return Parts(x.format, values, indices, indptr, x.shape)
 
 
@@ -152,7 +174,9 @@ def lower_mul_ss(node, x, y):
     if pattern_key(*x.pattern) == pattern_key(*y.pattern):
         return x.with_values(x.values * y.values)
     y = require_same_shape("mul", x, y)
-    indices, indptr, x_source, y_source = IntersectionPattern()(*x.pattern, *y.pattern)
+    indices, indptr, x_source, y_source = IntersectionPattern()(
+        *x.pattern, *y.pattern, *(Positions()(p.indices) for p in (x, y))
+    )
     return Parts(x.format, x.values[x_source] * y.values[y_source], indices, indptr, x.shape)
 
 

@@ -35,6 +35,9 @@ from symsparse.tracing import handed_on
 class KernelOp(Op):
     """An op on dense arrays that runs one kernel, here in Python or called from compiled code.
 
+    Ops that pick or reorder entries take along what these carry: their positions, which gives a map for values, or the
+    values themselves (`symsparse.lowering.phases`).
+
     ``canonical`` says that outputs 0 and 1 (indices, indptr) are a canonical pattern: always (True), or where that of
     inputs 0 and 1 is ("as input"), or of inputs 1 and 2 ("as input after values"), or where those that were joined to
     inputs 0 and 1 are ("as blocks"). Of inputs that this op is there to check ("as checked") no kernel may read others
@@ -48,6 +51,7 @@ class KernelOp(Op):
     symbolic = False
     kernel: str  # "module.function" in symsparse.kernels; imported when it first runs, and Numba with it
     canonical: bool | str = False
+    carries: Any = ()  # pairs (input, output): what entries carry, and what those that are picked carry
 
     def kernel_name(self, node):
         """Which kernel this node runs."""
@@ -90,7 +94,10 @@ class KernelOp(Op):
             storage[0] = np.asarray(result)
 
     def infer_shape(self, node, shapes):
-        return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in node.outputs]
+        # What entries carry is as long as their indices: its shape is no reason to keep it.
+        carried = {o: node.outputs[0] for _, o in self.carries}
+        asked = [carried.get(o, out) for o, out in enumerate(node.outputs)]
+        return [tuple(Shape_i(i)(out) for i in range(out.type.ndim)) for out in asked]
 
 
 def _folded(node):

@@ -7,6 +7,7 @@ from pytensor.tensor.elemwise import Elemwise
 from symsparse.lowering.arithmetic import on_union, only_static_ones
 from symsparse.lowering.base import lowers
 from symsparse.lowering.conversion import compress, densify
+from symsparse.lowering.layout import remove0
 from symsparse.ops import comparison as ops
 from symsparse.ops.base import negated
 
@@ -35,7 +36,4 @@ def lower_compare_sd(node, x, y):
 
 def drop_zeros(x):
     """Only the places where the comparison holds, as SciPy stores them."""
-    from symsparse.lowering.layout import NonzeroPattern
-
-    indices, indptr, kept = NonzeroPattern()(x.values, *x.pattern)
-    return x._replace(values=x.values[kept], indices=indices, indptr=indptr)
+    return remove0(x)

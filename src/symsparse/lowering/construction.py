@@ -4,6 +4,7 @@ import numpy as np
 import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, vector
+from symsparse.lowering.layout import taken
 from symsparse.ops.construction import Diags, Triangle, diagonal_length
 from symsparse.ops.csm import shape_vector
 
@@ -21,14 +22,15 @@ class DiagsPattern(KernelOp):
 
 
 class TrianglePattern(KernelOp):
-    """(indices, indptr, k, below) -> pattern of the entries on one side of a diagonal, and where they come from."""
+    """(indices, indptr, k, below, carried) -> pattern of the entries on one side of a diagonal, and what they carry."""
 
     kernel = "construction.triangle_pattern"
     symbolic = True
     canonical = "as input"
+    carries = ((4, 2),)
 
-    def outputs(self, indices, indptr, k, below):
-        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+    def outputs(self, indices, indptr, k, below, carried):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(carried)]
 
 
 @lowers(Triangle)
@@ -36,8 +38,8 @@ def lower_triangle(node, x, k):
     # By major and minor axis a csc matrix is its transpose: the other side of diagonal -k.
     by_rows = x.format == "csr"
     below = np.bool_(node.op.lower == by_rows)
-    indices, indptr, kept = TrianglePattern()(*x.pattern, k if by_rows else -k, below)
-    return x._replace(values=x.values[kept], indices=indices, indptr=indptr)
+    indices, indptr, values = taken(TrianglePattern(), x, k if by_rows else -k, below)
+    return x._replace(values=values, indices=indices, indptr=indptr)
 
 
 @lowers(Diags)

@@ -22,14 +22,14 @@ class Find(KernelOp):
 
 
 class ScatterPattern(KernelOp):
-    """(majors, minors, n_values, n_major, n_minor, index-like) -> pattern of these positions, order of the values."""
+    """(majors, minors, n_values, sizes, index-like, carried) -> pattern of these positions, and what they carry."""
 
     kernel = "indexing.scatter_pattern"
     symbolic = True
 
-    def outputs(self, majors, minors, n_values, n_major, n_minor, index_like):
+    def outputs(self, majors, minors, n_values, n_major, n_minor, index_like, carried):
         n = known(n_major)
-        return [vector(index_like), vector(index_like, None if n is None else n + 1), vector(index_like)]
+        return [vector(index_like), vector(index_like, None if n is None else n + 1), vector(carried)]
 
 
 @lowers(GetItem2Lists)
@@ -48,5 +48,7 @@ def lower_get_item_scalar(node, x, i, j):
 def lower_get_item_2lists_grad(node, x, i, j, gz):
     majors, minors = (i, j) if x.format == "csr" else (j, i)
     index_like = pt.constant([], dtype=node.outputs[0].type.index_dtype)
-    indices, indptr, order = ScatterPattern()(majors, minors, gz.shape[0], x.n_major, x.n_minor, index_like)
-    return Parts(x.format, gz[order], indices, indptr, x.shape)
+    indices, indptr, values = ScatterPattern()(
+        majors, minors, gz.shape[0], x.n_major, x.n_minor, index_like, gz
+    )
+    return Parts(x.format, values, indices, indptr, x.shape)

@@ -3,7 +3,7 @@
 import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
-from symsparse.lowering.layout import to_format
+from symsparse.lowering.layout import taken, to_format
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.indexing import (
     EVERYTHING,
@@ -17,57 +17,62 @@ from symsparse.ops.indexing import (
 
 
 class TakePattern(KernelOp):
-    """(indices, indptr, rows) -> pattern of these major slices, and the source of each entry."""
+    """(indices, indptr, rows, carried) -> pattern of these major slices, and what they carry."""
 
     kernel = "indexing.take_pattern"
     symbolic = True
     canonical = "as input"
+    carries = ((3, 2),)
 
-    def outputs(self, indices, indptr, rows):
-        return [vector(indices), vector(indptr), vector(indices)]
+    def outputs(self, indices, indptr, rows, carried):
+        return [vector(indices), vector(indptr), vector(carried)]
 
 
 class SlicePattern(KernelOp):
-    """(indices, indptr, first, count, step) -> pattern of a slice of the major slices, and the source of each entry."""
+    """(..., first, count, step, carried) -> pattern of a slice of the major slices, and what they carry."""
 
     kernel = "indexing.slice_pattern"
     symbolic = True
     canonical = "as input"
+    carries = ((5, 2),)
 
-    def outputs(self, indices, indptr, first, count, step):
+    def outputs(self, indices, indptr, first, count, step, carried):
         n = known(count)
-        return [vector(indices), vector(indptr, None if n is None else n + 1), vector(indices)]
+        return [vector(indices), vector(indptr, None if n is None else n + 1), vector(carried)]
 
 
 class SliceMinor(KernelOp):
-    """(indices, indptr, first, count, step) -> pattern of a slice of the minor axis, and the source of each entry."""
+    """(..., first, count, step, carried) -> pattern of a slice of the minor axis, and what they carry."""
 
     kernel = "indexing.slice_minor"
     symbolic = True
     canonical = "as input"
+    carries = ((5, 2),)
 
-    def outputs(self, indices, indptr, first, count, step):
-        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+    def outputs(self, indices, indptr, first, count, step, carried):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(carried)]
 
 
 class TakeMinorPattern(KernelOp):
-    """(indices, indptr, n_minor, columns) -> pattern of these minor indices, and the source of each entry."""
+    """(indices, indptr, n_minor, columns, carried) -> pattern of these minor indices, and what they carry."""
 
     kernel = "indexing.take_minor_pattern"
     symbolic = True
+    carries = ((4, 2),)
 
-    def outputs(self, indices, indptr, n_minor, columns):
-        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+    def outputs(self, indices, indptr, n_minor, columns, carried):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(carried)]
 
 
 class PlacePattern(KernelOp):
-    """(indices, indptr, rows, n) -> pattern with these major slices at the rows, and the source of each entry."""
+    """(indices, indptr, rows, n, carried) -> pattern with these major slices at the rows, and what they carry."""
 
     kernel = "indexing.place_pattern"
     symbolic = True
+    carries = ((4, 2),)
 
-    def outputs(self, indices, indptr, rows, n):
-        return [vector(indices), vector(indptr), vector(indices)]
+    def outputs(self, indices, indptr, rows, n, carried):
+        return [vector(indices), vector(indptr), vector(carried)]
 
 
 class PlaceMinor(KernelOp):
@@ -80,18 +85,34 @@ class PlaceMinor(KernelOp):
         return [vector(indices, indices.type.shape[0])]
 
 
+class RunPattern(KernelOp):
+    """(indices, indptr, first, count) -> pattern of major slices that follow each other; its indices are a view."""
+
+    kernel = "indexing.run_pattern"
+    canonical = "as input"
+    view_map = {0: [0]}
+
+    def outputs(self, indices, indptr, first, count):
+        n = known(count)
+        return [vector(indices), vector(indptr, None if n is None else n + 1)]
+
+
 def select_major(x: Parts, chosen):
-    """Indices, indptr and source of the chosen major slices."""
+    """Indices, indptr and values of the chosen major slices."""
     if len(chosen) == 1:
-        return TakePattern()(*x.pattern, *chosen)
-    return SlicePattern()(*x.pattern, *slice_range(chosen, x.n_major), chosen[2])
+        return taken(TakePattern(), x, *chosen)
+    first, count = slice_range(chosen, x.n_major)
+    if known(chosen[2]) == 1:
+        start, stop = x.indptr[first], x.indptr[first + count]
+        return *RunPattern()(*x.pattern, first, count), x.values[start:stop]
+    return taken(SlicePattern(), x, first, count, chosen[2])
 
 
 def select_minor(x: Parts, chosen):
-    """Indices, indptr and source of the chosen minor indices."""
+    """Indices, indptr and values of the chosen minor indices."""
     if len(chosen) == 1:
-        return TakeMinorPattern()(*x.pattern, x.n_minor, *chosen)
-    return SliceMinor()(*x.pattern, *slice_range(chosen, x.n_minor), chosen[2])
+        return taken(TakeMinorPattern(), x, x.n_minor, *chosen)
+    return taken(SliceMinor(), x, *slice_range(chosen, x.n_minor), chosen[2])
 
 
 def select(x: Parts, rows, columns):
@@ -101,10 +122,10 @@ def select(x: Parts, rows, columns):
         axes = [(1, select_major, columns), (0, select_minor, rows)]
     for axis, along, chosen in axes:
         if not is_everything(chosen):
-            indices, indptr, source = along(x, chosen)
+            indices, indptr, values = along(x, chosen)
             sizes = list(x.sizes)
             sizes[axis] = selected_size(chosen, sizes[axis])
-            x = Parts(x.format, x.values[source], indices, indptr, shape_vector(*sizes))
+            x = Parts(x.format, values, indices, indptr, shape_vector(*sizes))
     return x
 
 
@@ -125,6 +146,6 @@ def lower_get_item_list_grad(node, x, rows, gz):
     if not surely_equal(n, m):
         gz = guard(gz, "get_item_list_grad: the numbers of columns differ", pt.eq(n, m))
     if x.format == "csr":
-        indices, indptr, source = PlacePattern()(*gz.pattern, rows, x.n_major)
-        return Parts("csr", gz.values[source], indices, indptr, x.shape)
+        indices, indptr, values = taken(PlacePattern(), gz, rows, x.n_major)
+        return Parts("csr", values, indices, indptr, x.shape)
     return gz._replace(indices=PlaceMinor()(gz.indices, gz.n_minor, rows, x.n_minor), shape=x.shape)

@@ -24,6 +24,24 @@ class CanonicalPattern(KernelOp):
         return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
 
 
+class Positions(KernelOp):
+    """The position of each stored entry."""
+
+    kernel = "layout.positions"
+
+    def outputs(self, indices):
+        return [vector(indices, indices.type.shape[0])]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+
+def taken(op, p: Parts, *arguments):
+    """Indices, indptr and values of the entries that an op picks or reorders."""
+    indices, indptr, source = op(*p.pattern, *arguments, Positions()(p.indices))
+    return indices, indptr, p.values[source]
+
+
 class SumInto(KernelOp):
     kernel = "layout.sum_into"
     view_map = {0: [0]}
@@ -42,23 +60,27 @@ class SortPattern(KernelOp):
 
 
 class TransposePattern(KernelOp):
-    """(indices, indptr, n_minor) -> the pattern by the other axis, and the order of the values."""
+    """(indices, indptr, n_minor, carried) -> the pattern by the other axis, and what its entries carry."""
 
     kernel = "layout.transpose_pattern"
     symbolic = True
     canonical = "as input"
+    carries = ((3, 2),)
 
-    def outputs(self, indices, indptr, n_minor):
-        return [vector(indices), vector(indptr), vector(indices)]
+    def outputs(self, indices, indptr, n_minor, carried):
+        return [vector(indices), vector(indptr), vector(carried, indices.type.shape[0])]
 
 
 class NonzeroPattern(KernelOp):
+    """(tested, indices, indptr, carried) -> the pattern where what is tested is not zero, and what it carries."""
+
     kernel = "layout.nonzero_pattern"
     symbolic = True
     canonical: bool | str = "as input after values"
+    carries = ((3, 2),)
 
-    def outputs(self, values, indices, indptr):
-        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(indices)]
+    def outputs(self, tested, indices, indptr, carried):
+        return [vector(indices), (indptr.dtype, indptr.type.shape), vector(carried)]
 
 
 class RepeatMajor(KernelOp):
@@ -91,14 +113,19 @@ def to_format(p: Parts, format: str) -> Parts:
     """The same matrix in a format, sorted; the order of the values depends on the pattern alone."""
     if p.format == format:
         return p
-    indices, indptr, order = TransposePattern()(*p.pattern, p.n_minor)
-    return Parts(format, p.values[order], indices, indptr, p.shape)
+    indices, indptr, values = taken(TransposePattern(), p, p.n_minor)
+    return Parts(format, values, indices, indptr, p.shape)
+
+
+def keep(p: Parts, tested, op=None) -> Parts:
+    """The entries of `p` where what is tested is not zero."""
+    indices, indptr, kept = (op or NonzeroPattern())(tested, *p.pattern, Positions()(p.indices))
+    return Parts(p.format, p.values[kept], indices, indptr, p.shape)
 
 
 def remove0(p: Parts) -> Parts:
     """The same matrix without explicit zeros."""
-    indices, indptr, kept = NonzeroPattern()(p.values, *p.pattern)
-    return Parts(p.format, p.values[kept], indices, indptr, p.shape)
+    return keep(p, p.values)
 
 
 @lowers(Transpose)

@@ -72,11 +72,15 @@ class CompressedUsmm(KernelOp):
     def infer_shape(self, node, shapes):
         return [shapes[5]]
 
+    def flops(self, node, shape):
+        values, x = node.inputs[1], node.inputs[4]
+        return times(2, *shape(values), *shape(x)[1:])
+
 
 class ProductPattern(KernelOp):
     """Patterns of a and b by rows -> canonical pattern of their product."""
 
-    kernel = "matmul.product_pattern"
+    kernel = "spgemm.product_pattern"
     symbolic = True
     canonical = True
 
@@ -84,8 +88,17 @@ class ProductPattern(KernelOp):
         return [vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
 
 
+class Product(KernelOp):
+    """Values and patterns of a and b by rows -> values and canonical pattern of their product, in one pass."""
+
+    kernel = "spgemm.product"
+
+    def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner, n_minor):
+        return [vector(a_values), vector(a_indices), (a_indptr.dtype, a_indptr.type.shape)]
+
+
 class ProductValues(KernelOp):
-    kernel = "matmul.product_values"
+    kernel = "spgemm.product_values"
 
     def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
         return [vector(a_values)]

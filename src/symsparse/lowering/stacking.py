@@ -13,7 +13,7 @@ from symsparse.lowering.base import (
     vector,
     with_index_dtype,
 )
-from symsparse.lowering.layout import to_format
+from symsparse.lowering.layout import taken, to_format
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.stacking import BlockDiag, HStack, VStack
 
@@ -33,14 +33,15 @@ class ConcatenatePattern(KernelOp):
 
 
 class InterleavePattern(KernelOp):
-    """(all indices, all indptrs, sizes) -> pattern of blocks along the minor axis, and the source of entries."""
+    """(all indices, all indptrs, sizes, carried) -> pattern of blocks along the minor axis, and what entries carry."""
 
     kernel = "stacking.interleave_pattern"
     symbolic = True
     canonical = "as blocks"
+    carries = ((4, 2),)
 
-    def outputs(self, indices, indptrs, n_majors, n_minors):
-        return [vector(indices), vector(indptrs), vector(indices)]
+    def outputs(self, indices, indptrs, n_majors, n_minors, carried):
+        return [vector(indices), vector(indptrs), vector(carried)]
 
     def infer_shape(self, node, shapes):
         return [shapes[0], (shapes[1][0] // shapes[2][0],), shapes[0]]
@@ -82,8 +83,7 @@ def lower_stack(node, *blocks):
         indices, indptr = ConcatenatePattern()(*all_of.pattern, n_majors, n_minors, np.False_)
         values = all_of.values
     else:
-        indices, indptr, source = InterleavePattern()(*all_of.pattern, n_majors, n_minors)
-        values = all_of.values[source]
+        indices, indptr, values = taken(InterleavePattern(), all_of, n_majors, n_minors)
     return Parts(op.format, values, indices, indptr, shape_vector(*sizes))
 
 

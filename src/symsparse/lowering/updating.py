@@ -3,14 +3,14 @@
 import pytensor.tensor as pt
 
 from symsparse.lowering.arithmetic import align
-from symsparse.lowering.base import Parts, lowers, require_same_shape
-from symsparse.lowering.layout import NonzeroPattern
+from symsparse.lowering.base import lowers, require_same_shape
+from symsparse.lowering.layout import NonzeroPattern, keep
 from symsparse.lowering.sampling import Locate
 from symsparse.ops.updating import Without
 
 
 class Remaining(NonzeroPattern):
-    """(whether to keep, indices, indptr) -> what is kept of a canonical pattern, and where it was."""
+    """(whether to keep, indices, indptr, carried) -> what is kept of a canonical pattern."""
 
     canonical = True
 
@@ -20,5 +20,4 @@ def lower_without(node, x, p):
     x, p = align(x, p)
     p = require_same_shape("without", x, p)
     outside = pt.lt(Locate()(*x.pattern, *p.pattern), 0)
-    indices, indptr, kept = Remaining()(outside, *x.pattern)
-    return Parts(x.format, x.values[kept], indices, indptr, x.shape)
+    return keep(x, outside, Remaining())
