@@ -53,6 +53,7 @@ class CompressedUsmm(KernelOp):
     """(alpha, values, indices, indptr, x, z, n_minor) -> ``alpha * product + z``; ``inplace`` adds to z itself."""
 
     __props__ = ("gather", "inplace")
+    name = "usmm"
 
     def __init__(self, gather, inplace=False):
         self.gather, self.inplace = gather, inplace
