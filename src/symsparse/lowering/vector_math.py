@@ -31,6 +31,8 @@ DTYPES = ("float32", "float64")
 class VectorMath(scalar.UnaryScalarOp):
     """One of PyTensor's scalar functions, computed by that of `symsparse.kernels.vector_math`."""
 
+    __props__ = ("original",)
+
     def __init__(self, original):
         self.original = original
         self.function = NAMES[type(original)]
