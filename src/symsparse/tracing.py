@@ -6,6 +6,7 @@ package, and in a gradient frames of PyTensor's. So the frames up to the user's 
 knows ``tag.trace``, PyTensor's error messages and rewrites included, then points to the user's line.
 """
 
+import functools
 import linecache
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytensor.graph.basic import Constant
 _OWN = str(Path(__file__).parent)
 _DEMO = str(Path(__file__).parent / "demo")  # a user of this package like any other
 _PYTENSOR = str(Path(pytensor.__file__).parent)
+_DISPATCH = functools.__file__  # PyTensor's conversions go through singledispatch
 
 
 class Line(NamedTuple):
@@ -32,7 +34,7 @@ class Line(NamedTuple):
 
 
 def _is_internal(file):
-    return file.startswith((_OWN, _PYTENSOR)) and not file.startswith(_DEMO)
+    return file.startswith((_OWN, _PYTENSOR, _DISPATCH)) and not file.startswith(_DEMO)
 
 
 class Origin(NamedTuple):
