@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
 from numba.np.ufunc.parallel import _launch_threads
@@ -131,10 +131,11 @@ def run_chunks(context, body, bounds, args):
                 what = [builder.bitcast(v, pointer) for v in (chunk, arrays, dimensions, steps, place)]
                 builder.call(run, [*what, word(0), one, builder.call(threads, [])])
         with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, builder.load(failed))):
-            # All that a loop can fail at. The errors themselves stay with their threads.
-            context.call_conv.return_user_exc(
-                builder, MemoryError, ("not enough memory for the buffers of threads",)
-            )
+            # All that a loop can fail at, but in the build of the tests. The errors themselves stay with their threads.
+            failure: tuple = MemoryError, ("not enough memory for the buffers of threads",)
+            if config.BOUNDSCHECK:
+                failure = IndexError, ("an index is out of bounds, or a buffer of a thread found no memory",)
+            context.call_conv.return_user_exc(builder, *failure)
         return context.get_dummy_value()
 
     return types.void(body, bounds, args), codegen
