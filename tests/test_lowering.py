@@ -58,7 +58,7 @@ def test_symbolic_phases_of_constant_patterns_run_at_compile_time_only(a, b, mon
         )
     y, c = pt.vector("y"), pt.scalar("c")
     x, z = ss.constant(a), ss.shared(b, frozen=True)
-    f = pytensor.function([y, c], [(x + c * z) @ y, (x * z) @ y, (x.T @ z) @ y, x.tocsc() * c])
+    f = pytensor.function([y, c], [(x + c * z) @ y, (x * z) @ y, (x.T @ z).sum(axis=1), x.tocsc() * c])
     assert {UnionPattern, IntersectionPattern, ProductPattern, TransposePattern} <= set(runs)
     assert not count(f, UnionPattern, IntersectionPattern, ProductPattern, TransposePattern, CanonicalPattern)
     runs.clear()
@@ -67,7 +67,7 @@ def test_symbolic_phases_of_constant_patterns_run_at_compile_time_only(a, b, mon
     assert not runs
     np.testing.assert_allclose(got[0], (a + 2 * b) @ v)
     np.testing.assert_allclose(got[1], a.multiply(b) @ v)
-    np.testing.assert_allclose(got[2], (a.T @ b) @ v)
+    np.testing.assert_allclose(got[2], (a.T @ b).sum(axis=1))
     np.testing.assert_allclose(got[3].toarray(), 2 * a.toarray())
 
 

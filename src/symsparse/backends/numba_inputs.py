@@ -87,7 +87,7 @@ def _asks_canonical(fgraph, variable):
     """Whether the graph may read more of an input than its arrays and its shape."""
     return any(
         not isinstance(getattr(client, "op", None), CSMProperties | Shape_i | DeepCopyOp)
-        for client, _ in fgraph.clients[variable]
+        for client, _ in fgraph.clients.get(variable, ())
     )
 
 
