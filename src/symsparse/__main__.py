@@ -72,8 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="train a sparse text classifier",
-        description="Train multinomial logistic regression on bags of words, by default on the docstrings of the "
-        "installed scientific Python packages, and compare it with scikit-learn and SciPy.",
+        description="Train multinomial logistic regression on bags of words, by gradient descent with momentum. By "
+        "default the words are those of the docstrings of the installed scientific Python packages. Compare it with "
+        "scikit-learn and SciPy.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     source = demo.add_mutually_exclusive_group()
@@ -85,11 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=_whole(0), default=0, metavar="N", help="seed of the split and of the batches"
     )
     demo.add_argument(
-        "--epochs", type=_whole(1), default=20, metavar="N", help="passes over the training documents"
+        "--epochs", type=_whole(1), default=30, metavar="N", help="passes over the training documents"
     )
-    demo.add_argument("--batch", type=_whole(1), default=512, metavar="N", help="documents per step")
+    demo.add_argument("--batch", type=_whole(1), default=256, metavar="N", help="documents per step")
     demo.add_argument(
-        "--rate", type=_number, default=0.2, metavar="X", help="first step size; it falls to zero linearly"
+        "--rate", type=_number, default=10.0, metavar="X", help="first step size; it falls to zero linearly"
     )
     demo.add_argument("--l2", type=_number, default=1e-5, metavar="X", help="weight of the L2 penalty")
     demo.add_argument(

@@ -43,7 +43,9 @@ def test_svmlight_keeps_labels_and_column_numbers(svmlight_file: Callable[..., P
     assert dataset.classes == ["-1", "1"]
     assert dataset.words.tolist() == [f"#{column}" for column in range(1, 14)]
     assert len(dataset.y_train) + len(dataset.y_test) == 60
-    assert abs(dataset.X_train).max(axis=0).toarray() == pytest.approx(np.ones(13))
+    largest = abs(dataset.X_train).max(axis=0).toarray()
+    assert largest == pytest.approx(np.full(13, largest[0]))
+    assert dataset.X_train.power(2).sum() == pytest.approx(48)
 
 
 def test_svmlight_leaves_out_columns_without_entries(svmlight_file: Callable[..., Path]) -> None:
@@ -57,6 +59,7 @@ def test_split_is_disjoint_complete_stratified_and_seeded() -> None:
     y = np.repeat([0, 1, 2, 3], [50, 10, 2, 1])
     train, test = data.split("y", y, seed=1)
     assert np.array_equal(np.sort(np.concatenate([train, test])), np.arange(63))
+    assert not np.array_equal(np.sort(train), train)
     assert np.bincount(y[test], minlength=4).tolist() == [10, 2, 1, 0]
     assert np.array_equal(data.split("y", y, seed=1)[1], test)
     assert not np.array_equal(data.split("y", y, seed=2)[1], test)

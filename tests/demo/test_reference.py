@@ -1,7 +1,8 @@
 """The hand-written step and scikit-learn's side of the comparison."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,27 +18,35 @@ def objective(W: np.ndarray, b: np.ndarray, X: np.ndarray, y: np.ndarray, l2: fl
     return -log_p[np.arange(len(y)), y].mean() + l2 / 2 * (W**2).sum()
 
 
-def test_first_adam_step_moves_against_the_sign_of_the_numerical_gradient() -> None:
-    rng = np.random.default_rng(0)
-    X = sp.random_array((20, 7), density=0.5, format="csr", rng=rng)
-    y = rng.integers(0, 3, 20)
-    W0, b0 = rng.normal(size=(7, 3)), rng.normal(size=3)
-    step = ScipyStep(X, y, 3, l2=0.1)
-    step.W[:], step.b[:] = W0, b0
-    rows = np.array([3, 8, 8, 1, 19])
-    loss = step(rows, 1.0)
-    dense = X.toarray()[rows]
-    assert loss == pytest.approx(objective(W0, b0, dense, y[rows], 0.0))
-    for parameter, mean in ((W0, step.moments[0][0]), (b0, step.moments[1][0])):
+def numeric_gradients(W: np.ndarray, b: np.ndarray, *rest: Any) -> Iterator[np.ndarray]:
+    parameters = W.copy(), b.copy()
+    for parameter in parameters:
         numeric = np.empty_like(parameter)
         for i in np.ndindex(parameter.shape):
             ends = []
             for change in (1e-6, -1e-6):
                 kept, parameter[i] = parameter[i], parameter[i] + change
-                ends.append(objective(W0, b0, dense, y[rows], 0.1))
+                ends.append(objective(*parameters, *rest))
                 parameter[i] = kept
             numeric[i] = (ends[0] - ends[1]) / 2e-6
-        assert mean / 0.1 == pytest.approx(numeric, abs=1e-7)
+        yield numeric
+
+
+def test_two_steps_by_numerical_gradients() -> None:
+    rng = np.random.default_rng(0)
+    X = sp.random_array((20, 7), density=0.5, format="csr", rng=rng)
+    y = rng.integers(0, 3, 20)
+    step = ScipyStep(X, y, 3, l2=0.1)
+    step.W[:], step.b[:] = rng.normal(size=(7, 3)), rng.normal(size=3)
+    parameters, velocities = [step.W.copy(), step.b.copy()], [0.0, 0.0]
+    for first, last, rate in ((3, 12, 0.5), (15, 25, 0.25)):  # there are 20 rows
+        documents, labels = X.toarray()[first:last], y[first:last]
+        assert step(first, last, rate) == pytest.approx(objective(*parameters, documents, labels, 0.0))
+        for i, numeric in enumerate(numeric_gradients(*parameters, documents, labels, 0.1)):
+            velocities[i] = 0.9 * velocities[i] + numeric
+            parameters[i] = parameters[i] - rate * velocities[i]
+        assert step.W == pytest.approx(parameters[0], abs=1e-7)
+        assert step.b == pytest.approx(parameters[1], abs=1e-7)
 
 
 def test_inverse_penalty_gives_two_classes_the_same_optimum(svmlight_file: Callable[..., Path]) -> None:

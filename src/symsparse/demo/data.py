@@ -27,7 +27,8 @@ class Dataset:
     source
         Where the documents come from, in words.
     X_train, X_test
-        One row per document, one column per word (or svmlight feature).
+        One row per document, one column per word (or svmlight feature). The rows of `X_train` are shuffled, and have
+        length one in the (quadratic) mean.
     y_train, y_test
         Class numbers, positions in `classes`.
     classes, words
@@ -139,11 +140,13 @@ def _from_svmlight(path: Path, seed: int) -> Dataset:
     if not len(seen):
         raise DemoError(f"{path}: every feature is zero")
     _check_size(str(path), len(seen), len(classes))
-    # Each feature is scaled to [-1, 1] (zeros stay zeros), so that one step size suits them all.
+    # Each feature is scaled to [-1, 1] (zeros stay zeros), so that one step size suits them all; then all of them
+    # together, so that it is the step size which suits tf-idf.
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = _canonical(X[:, seen] @ sp.diags_array(1 / size[seen]))
     if not np.isfinite(scaled.data).all():
         raise DemoError(f"{path}: the values of one feature differ too much in size")
+    scaled /= np.linalg.norm(scaled[train].data) / np.sqrt(len(train))
     names = np.array([f"#{column}" for column in seen], dtype=object)
     return Dataset(str(path), scaled[train], y[train], scaled[test], y[test], classes, names, "features")
 
@@ -162,7 +165,7 @@ def _number_classes(source: str, labels: list[str]) -> tuple[list[str], NDArray[
 
 
 def split(source: str, y: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out a fifth of each class, at least one document of a class that has two."""
+    """Hold out a fifth of each class, at least one document of a class that has two; shuffle the others."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(y), dtype=bool)
     for label in range(y.max() + 1):
@@ -171,7 +174,7 @@ def split(source: str, y: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int6
             held_out[members[: max(1, round(HELD_OUT * len(members)))]] = True
     if not held_out.any():
         raise DemoError(f"{source}: every class has one document, so none can be held out")
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return rng.permutation(np.flatnonzero(~held_out)), np.flatnonzero(held_out)
 
 
 def _check_size(source: str, n_columns: int, n_classes: int) -> None:

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     report.race(timing, batch)
 
     with report.waiting("explaining the training step"):
-        step = symsparse.explain(model.step, np.arange(batch), dataset.X_train.dtype.type(options.rate))
+        step = symsparse.explain(model.step, 0, batch, dataset.X_train.dtype.type(options.rate))
     report.explanation(step)
 
     curve, spy, page = output / "learning-curve.png", output / "spy.png", output / "training-step.html"
@@ -91,25 +91,27 @@ class Training:
     seconds: float
 
 
-def batches(n_documents: int, batch: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Cut one shuffled pass over the documents into mini-batches of near equal size."""
-    return np.array_split(rng.permutation(n_documents), -(-n_documents // batch))
+def batches(n_documents: int, batch: int) -> NDArray[np.int64]:
+    """Cut the documents into slices of near equal size, at most `batch`; returns the first and last of each."""
+    n = -(-n_documents // batch)
+    cuts = np.arange(n + 1) * n_documents // n
+    return np.column_stack([cuts[:-1], cuts[1:]])
 
 
 def train(model: Model, dataset: Dataset, options: argparse.Namespace, report: Report) -> Training:
-    """Train `model` for ``options.epochs`` passes; mini-batches are row selections inside the compiled step."""
+    """Train `model` for ``options.epochs`` passes over the slices, each in another order."""
     rng = np.random.default_rng(options.seed)
-    n_documents = len(dataset.y_train)
-    per_epoch = -(-n_documents // options.batch)
-    rates = iter(step_sizes(options.rate, options.epochs * per_epoch).astype(dataset.X_train.dtype))
+    slices = batches(len(dataset.y_train), options.batch)
+    n_steps = options.epochs * len(slices)
+    rates = iter(step_sizes(options.rate, n_steps).astype(dataset.X_train.dtype))
     losses: list[float] = []
     accuracies: list[float] = []
     seconds = 0.0
-    with report.progress(options.epochs * per_epoch) as advance:
+    with report.progress(n_steps) as advance:
         for _ in range(options.epochs):
-            for rows in batches(n_documents, options.batch, rng):
+            for first, last in rng.permutation(slices):
                 start = time.perf_counter()
-                losses.append(float(model.step(rows, next(rates))))
+                losses.append(float(model.step(first, last, next(rates))))
                 seconds += time.perf_counter() - start
                 advance(losses[-1], accuracies)
             if not np.isfinite(losses[-1]):
@@ -135,10 +137,10 @@ def race(model: Model, dataset: Dataset, batch: int, options: argparse.Namespace
     rates = step_sizes(options.rate, RACE_WARM_UP + RACE_STEPS).astype(dataset.X_train.dtype)
     seconds: tuple[list[float], list[float]] = ([], [])
     for rate in rates:
-        rows = rng.permutation(len(dataset.y_train))[:batch]
+        first = rng.integers(len(dataset.y_train) - batch + 1)
         for step, record in zip((model.step, by_hand), seconds, strict=True):
             start = time.perf_counter()
-            step(rows, rate)
+            step(first, first + batch, rate)
             record.append(time.perf_counter() - start)
     ours, scipy = (float(np.median(record[RACE_WARM_UP:])) for record in seconds)
     size = max(float(np.abs(by_hand.W).max()), np.finfo(by_hand.W.dtype).tiny)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import symsparse
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Model:
     Attributes
     ----------
     step
-        ``step(rows, rate) -> loss``: one Adam step on those rows of the training matrix; returns their mean loss.
+        ``step(first, last, rate) -> loss``: one step on the rows ``first:last`` of the training matrix; returns
+        their mean loss before it.
     predict
         ``predict(X) -> classes`` for any sparse matrix with the same columns.
     W, b
@@ -56,20 +57,21 @@ def compile_model(X_train: sp.csr_array, y_train: NDArray[np.int64], n_classes: 
     W = zeros("W", dtype, n_features, n_classes)
     b = zeros("b", dtype, n_classes)
 
-    rows = pt.vector("rows", dtype="int64")
+    first, last = (pt.scalar(name, dtype="int64") for name in ("first", "last"))
     rate = pt.scalar("rate", dtype=dtype)
-    log_p = pt.special.log_softmax(X[rows] @ W + b, axis=1)
-    loss = -log_p[pt.arange(rows.shape[0]), y[rows]].mean()
+    documents, labels = X[first:last], y[first:last]  # views, not copies
+    log_p = pt.special.log_softmax(documents @ W + b, axis=1)
+    loss = -log_p[pt.arange(labels.shape[0]), labels].mean()
     objective = loss + dtype.type(l2 / 2) * (W**2).sum()
 
-    updates = adam(objective, [W, b], rate)
-    step = pytensor.function([rows, rate], loss, updates=updates)
+    updates = momentum(objective, [W, b], rate)
+    step = pytensor.function([first, last, rate], loss, updates=updates)
 
     documents = symsparse.csr_matrix("documents", dtype=dtype.name)
     predict = pytensor.function([documents], pt.argmax(documents @ W + b, axis=1))
 
     state = [variable for variable, _ in updates]
-    step(np.arange(1), dtype.type(0))  # the first call finishes the compilation
+    step(0, 1, dtype.type(0))  # the first call finishes the compilation
     predict(X_train[:1])
     reset(state)
     return Model(step, predict, W, b, state, time.perf_counter() - start)
@@ -86,26 +88,20 @@ def reset(state: list[Any]) -> None:
         variable.set_value(np.zeros_like(variable.get_value(borrow=True)))
 
 
-def adam(objective: Any, parameters: list[Any], rate: Any) -> list[tuple[Any, Any]]:
-    """Return the updates of one Adam step; `rate` is the step size with the bias correction in it."""
+def momentum(objective: Any, parameters: list[Any], rate: Any) -> list[tuple[Any, Any]]:
+    """Return the updates of one step of gradient descent with momentum.
+
+    For W the new velocity, ``MOMENTUM * velocity + l2 * W + documents.T @ g``, is one ``usmm``, which adds to the old
+    velocity in place.
+    """
     updates = []
     for parameter, gradient in zip(parameters, pytensor.grad(objective, parameters), strict=True):
-        keep1, take1, keep2, take2, epsilon = np.array(
-            [BETA1, 1 - BETA1, BETA2, 1 - BETA2, EPSILON], parameter.dtype
-        )
-        mean = zeros(f"mean of d{parameter.name}", parameter.dtype, *parameter.type.shape)
-        square = zeros(f"mean of d{parameter.name}^2", parameter.dtype, *parameter.type.shape)
-        new_mean = keep1 * mean + take1 * gradient
-        new_square = keep2 * square + take2 * gradient**2
-        updates += [
-            (mean, new_mean),
-            (square, new_square),
-            (parameter, parameter - rate * new_mean / (pt.sqrt(new_square) + epsilon)),
-        ]
+        velocity = zeros(f"velocity of {parameter.name}", parameter.dtype, *parameter.type.shape)
+        new_velocity = np.array(MOMENTUM, parameter.dtype) * velocity + gradient
+        updates += [(velocity, new_velocity), (parameter, parameter - rate * new_velocity)]
     return updates
 
 
 def step_sizes(rate: float, n_steps: int) -> NDArray[np.float64]:
-    """Step sizes that fall linearly to zero, times Adam's correction for moments that start at zero."""
-    t = np.arange(1, n_steps + 1)
-    return rate * (1 - (t - 1) / n_steps) * np.sqrt(1 - BETA2**t) / (1 - BETA1**t)
+    """Step sizes that fall linearly from `rate` to zero."""
+    return rate * (1 - np.arange(n_steps) / n_steps)

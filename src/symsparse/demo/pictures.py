@@ -38,7 +38,7 @@ def spy_block(
     path: Path, dataset: Dataset, classes: NDArray[np.intp], words: Sequence[NDArray[np.intp]]
 ) -> None:
     """Draw where a block of X has entries: documents of a few classes by the most telling words of each."""
-    rows = [_spread(np.flatnonzero(dataset.y_train == label), DOCUMENTS_SHOWN) for label in classes]
+    rows = [np.flatnonzero(dataset.y_train == label)[:DOCUMENTS_SHOWN] for label in classes]
     columns = [np.array(telling[:WORDS_SHOWN]) for telling in words]
     block = dataset.X_train[np.concatenate(rows)][:, np.concatenate(columns)]
 
@@ -61,8 +61,3 @@ def spy_block(
     axes.set_xlabel(f"the most telling {dataset.unit} of each class")
     axes.set_ylabel("documents")
     figure.savefig(path, dpi=RESOLUTION)
-
-
-def _spread(members: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Pick at most `most` members, evenly spaced: neighbours often come from one file and look alike."""
-    return members[np.linspace(0, len(members) - 1, min(most, len(members))).astype(int)]

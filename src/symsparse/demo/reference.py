@@ -3,7 +3,6 @@
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from .data import Dataset
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # as in model.py, which needs PyTensor; this file does not
+MOMENTUM = 0.9  # as in model.py, which needs PyTensor; this file does not
 
 
 class ScipyStep:
-    """One Adam step on the same objective, differentiated by hand, every buffer reused.
+    """One step with momentum on the same objective, differentiated by hand, every buffer reused.
 
     A careful SciPy user would write this: elementwise work is done in place, and the gradient is ``X.T @ residuals``.
     """
@@ -24,12 +23,13 @@ class ScipyStep:
         self.X, self.y, self.l2 = X, y, X.dtype.type(l2)
         self.W = np.zeros((X.shape[1], n_classes), X.dtype)
         self.b = np.zeros(n_classes, X.dtype)
-        self.moments = [(np.zeros_like(p), np.zeros_like(p), np.empty_like(p)) for p in (self.W, self.b)]
+        self.velocities = np.zeros_like(self.W), np.zeros_like(self.b)
+        self.scratch = np.empty_like(self.W)
 
-    def __call__(self, rows: NDArray[np.int64], rate: float) -> float:
+    def __call__(self, first: int, last: int, rate: float) -> float:
         """Take the step and return the mean loss on these rows before it."""
-        X, y = self.X[rows], self.y[rows]
-        each = np.arange(len(rows))
+        X, y = self.X[first:last], self.y[first:last]
+        each = np.arange(len(y))
         residuals = X @ self.W
         residuals += self.b
         residuals -= residuals.max(axis=1, keepdims=True)
@@ -39,30 +39,17 @@ class ScipyStep:
         loss = np.mean(np.log(total[:, 0]) - picked)
         residuals /= total
         residuals[each, y] -= 1
-        residuals /= len(rows)
+        residuals /= len(y)
 
-        gradient = X.T @ residuals
-        scratch = self.moments[0][2]
-        np.multiply(self.W, self.l2, out=scratch)
-        gradient += scratch
-        self._adam(self.W, gradient, rate, *self.moments[0])
-        self._adam(self.b, residuals.sum(axis=0), rate, *self.moments[1])
+        W_velocity, b_velocity = self.velocities
+        W_velocity *= MOMENTUM
+        W_velocity += np.multiply(self.W, self.l2, out=self.scratch)
+        W_velocity += X.T @ residuals
+        self.W -= np.multiply(W_velocity, rate, out=self.scratch)
+        b_velocity *= MOMENTUM
+        b_velocity += residuals.sum(axis=0)
+        self.b -= rate * b_velocity
         return float(loss)
-
-    @staticmethod
-    def _adam(parameter: Any, gradient: Any, rate: float, mean: Any, square: Any, scratch: Any) -> None:
-        mean *= BETA1
-        np.multiply(gradient, 1 - BETA1, out=scratch)
-        mean += scratch
-        square *= BETA2
-        gradient *= gradient
-        gradient *= 1 - BETA2
-        square += gradient
-        np.sqrt(square, out=scratch)
-        scratch += EPSILON
-        np.divide(mean, scratch, out=scratch)
-        scratch *= rate
-        parameter -= scratch
 
 
 @dataclass(frozen=True)
