@@ -7,7 +7,7 @@ import pytest
 
 import symsparse as ss
 from symsparse.testing import random_sparse
-from symsparse.tracing import described_op, label_of, user_line
+from symsparse.tracing import described_op, label_of, origin_of, user_line
 from tests.ops.generate import lowered_mode
 
 X, W = ss.csr_matrix("x"), pt.dmatrix("w")
@@ -50,3 +50,5 @@ def test_names():
     assert described_op(X.toarray().owner.op) == "toarray"
     assert described_op(X.tocsc().owner.op) == "tocsc"
     assert described_op(ss.structured_exp(X).owner.op) == "exp"
+    assert origin_of(X[1:, [0, 1]].owner).operands == ("x csr", "slice", "dense")
+    assert origin_of(X[[0, 1]].owner).operands == ("x csr", "dense")

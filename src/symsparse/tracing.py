@@ -114,7 +114,15 @@ def origin_of(node):
             return found
     dense = not any(hasattr(v.type, "index_dtype") for v in node.outputs)
     derivative = any(getattr(v.tag, "derivative", False) for v in node.outputs)
-    return Origin(described_op(node.op), tuple(map(_operand, node.inputs)), dense, derivative)
+    return Origin(described_op(node.op), _operands(node), dense, derivative)
+
+
+def _operands(node):
+    if described_op(node.op) != "get_item_2d":
+        return tuple(map(_operand, node.inputs))
+    x, *index = node.inputs
+    chosen = ("slice" if len(c) == 3 else _operand(c[0]) for c in node.op.split(index))
+    return (_operand(x), *chosen)
 
 
 def _operand(v):

@@ -53,6 +53,7 @@ def test_step_is_two_products_on_a_view_and_the_second_adds_to_the_velocity(mode
         "matmul.gather_matrix",
         "matmul.usmm_scatter_matrix",
     ]
+    assert step.steps[0].flops == 0
     state = [variable.get_value(borrow=True) for variable in model.state]
     model.step(0, 11, np.float32(1))
     after = [variable.get_value(borrow=True) for variable in model.state]

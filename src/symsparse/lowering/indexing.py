@@ -96,6 +96,9 @@ class RunPattern(KernelOp):
         n = known(count)
         return [vector(indices), vector(indptr, None if n is None else n + 1)]
 
+    def flops(self, node, shape):
+        return 0
+
 
 def select_major(x: Parts, chosen):
     """Indices, indptr and values of the chosen major slices."""
