@@ -27,8 +27,8 @@ class Dataset:
     source
         Where the documents come from, in words.
     X_train, X_test
-        One row per document, one column per word (or svmlight feature). The rows of `X_train` are shuffled, and have
-        length one in the (quadratic) mean.
+        One row per document, one column per word (or svmlight feature). The rows of `X_train` are shuffled; their
+        length is one or so.
     y_train, y_test
         Class numbers, positions in `classes`.
     classes, words
@@ -140,8 +140,8 @@ def _from_svmlight(path: Path, seed: int) -> Dataset:
     if not len(seen):
         raise DemoError(f"{path}: every feature is zero")
     _check_size(str(path), len(seen), len(classes))
-    # Each feature is scaled to [-1, 1] (zeros stay zeros), so that one step size suits them all; then all of them
-    # together, so that it is the step size which suits tf-idf.
+    # Each feature is scaled to [-1, 1] (zeros stay zeros), so that one step size suits them all; then all features
+    # together, so that documents have length one in the mean, as with tf-idf: one step size suits every data set.
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = _canonical(X[:, seen] @ sp.diags_array(1 / size[seen]))
     if not np.isfinite(scaled.data).all():

@@ -92,7 +92,7 @@ class Training:
 
 
 def batches(n_documents: int, batch: int) -> NDArray[np.int64]:
-    """Cut the documents into slices of near equal size, at most `batch`; returns the first and last of each."""
+    """Cut the documents into slices of near equal size, at most `batch`; returns where they start and stop."""
     n = -(-n_documents // batch)
     cuts = np.arange(n + 1) * n_documents // n
     return np.column_stack([cuts[:-1], cuts[1:]])

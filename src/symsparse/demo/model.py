@@ -67,8 +67,8 @@ def compile_model(X_train: sp.csr_array, y_train: NDArray[np.int64], n_classes: 
     updates = momentum(objective, [W, b], rate)
     step = pytensor.function([first, last, rate], loss, updates=updates)
 
-    documents = symsparse.csr_matrix("documents", dtype=dtype.name)
-    predict = pytensor.function([documents], pt.argmax(documents @ W + b, axis=1))
+    unseen = symsparse.csr_matrix("unseen", dtype=dtype.name)
+    predict = pytensor.function([unseen], pt.argmax(unseen @ W + b, axis=1))
 
     state = [variable for variable, _ in updates]
     step(0, 1, dtype.type(0))  # the first call finishes the compilation
