@@ -91,7 +91,12 @@ def test_facts_spare_work():
         for node in f.maker.fgraph.apply_nodes
         if isinstance(node.op, KernelOp) and node.op.symbolic
     ]
-    assert sorted(left) == ["layout.canonical_pattern", "layout.nonzero_pattern", "layout.sort_pattern"]
+    assert sorted(left) == [
+        "layout.canonical_pattern",
+        "layout.nonzero_pattern",
+        "layout.positions",
+        "layout.sort_pattern",
+    ]
     ugly = random_sparse("csr", (5, 6), rng=3, unsorted_indices=True, duplicates=True, explicit_zero=True)
     slow = pytensor.function(
         [x], [sorted_twice, ss.sin(cleaned), ss.ensure_sorted_indices(cleaned)], mode=reference_mode

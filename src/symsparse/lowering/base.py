@@ -108,7 +108,7 @@ def _folded(node):
     # Lowering asks for the same work again where a shape is inferred or a graph is cloned.
     held = max(node.inputs, key=lambda v: np.size(v.data))
     key = (node.op, *(v.data.tobytes() if v.data.size < 2 else id(v) for v in node.inputs))
-    memory = held.tag.__dict__.setdefault("symsparse_folded", {})
+    memory = _memory(held)
     if key not in memory:
         storage = [[None] for _ in node.outputs]
         try:
@@ -233,20 +233,27 @@ def parts(x):
     if x.owner is not None and isinstance(x.owner.op, CSM):
         return Parts(x.format, *x.owner.inputs)
     if isinstance(x, Constant):
-        arrays = _constant_parts.get(x)
-        if arrays is None:
+        memory = _memory(x)
+        if "parts" not in memory:
             value = x.data
             shape = np.array(value.shape, dtype="int64")
-            arrays = tuple(pt.constant(a) for a in (value.data, value.indices, value.indptr, shape))
-            _constant_parts[x] = arrays
-        return Parts(x.format, *arrays)
+            memory["parts"] = tuple(pt.constant(a) for a in (value.data, value.indices, value.indptr, shape))
+        return Parts(x.format, *memory["parts"])
     values, indices, indptr, shape = CSMProperties()(x)
     if x.type.shape != (None, None):
         shape = shape_vector(*x.shape)
     return Parts(x.format, values, indices, indptr, shape)
 
 
-_constant_parts: Any = weakref.WeakKeyDictionary()
+class _Memory(dict):
+    """What lowering has found out about a constant. It lives and dies with it, and is not pickled."""
+
+    def __reduce__(self):
+        return _Memory, ()
+
+
+def _memory(constant):
+    return constant.tag.__dict__.setdefault("symsparse_memory", _Memory())
 
 
 # -- facts about patterns ---------------------------------------------------------------------------------------
@@ -299,19 +306,17 @@ class HasCanonicalFormat(Op):
         return [()]
 
 
-_known: Any = weakref.WeakKeyDictionary()
-
-
 def canonical_fact(indices, indptr):
     """True if the pattern is surely canonical; otherwise a symbolic bool (constant where it is known)."""
     if isinstance(indices, Constant) and len(indices.data) == 0:
         return True
     if isinstance(indices, Constant) and isinstance(indptr, Constant):
-        found = _known.get(indices)
+        memory = _memory(indices)
+        found = memory.get("canonical")
         if found is None or found[0] is not indptr:
             from symsparse.kernels.layout import is_canonical
 
-            found = _known[indices] = (indptr, bool(is_canonical(indices.data, indptr.data)))
+            found = memory["canonical"] = (indptr, bool(is_canonical(indices.data, indptr.data)))
         return True if found[1] else pt.constant(False)
     indices, indptr = unchecked(indices), unchecked(indptr)
     owner = indices.owner

@@ -28,6 +28,7 @@ class Positions(KernelOp):
     """The position of each stored entry."""
 
     kernel = "layout.positions"
+    symbolic = True
 
     def outputs(self, indices):
         return [vector(indices, indices.type.shape[0])]
