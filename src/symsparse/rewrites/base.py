@@ -128,3 +128,12 @@ def as_tensors(part):
     if isinstance(part, slice):
         return slice(*map(as_tensors, (part.start, part.stop, part.step)))
     return pt.tensor_from_scalar(part) if isinstance(getattr(part, "type", None), ScalarType) else part
+
+
+def leaves(tree):
+    """What nested tuples hold, from left to right."""
+    if isinstance(tree, tuple):
+        for part in tree:
+            yield from leaves(part)
+    else:
+        yield tree

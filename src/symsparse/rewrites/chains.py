@@ -15,6 +15,7 @@ from symsparse.rewrites.base import (
     is_dense_product,
     is_dense_transpose,
     known_nnz,
+    leaves,
     made_by,
     read_once,
     readers,
@@ -62,7 +63,7 @@ def cheapest_order(fgraph, node):
     if not _is_product(node) or out.dtype not in continuous_dtypes or _is_inner(fgraph, out):
         return None
     tree = _tree(fgraph, out, top=True)
-    factors = list(_leaves(tree))
+    factors = list(leaves(tree))
     if not 3 <= len(factors) <= LONGEST or not any(map(is_sparse, factors)):
         return None
     if any(v.dtype != out.dtype for v in factors):
@@ -107,14 +108,6 @@ def _tree(fgraph, v, transposed=False, top=False):
             a, b = (_tree(fgraph, x, transposed) for x in v.owner.inputs)
             return (b, a) if transposed else (a, b)
     return v.T if transposed else v
-
-
-def _leaves(tree):
-    if isinstance(tree, tuple):
-        for part in tree:
-            yield from _leaves(part)
-    else:
-        yield tree
 
 
 def _factor(v):

@@ -14,7 +14,7 @@ from symsparse.ops.conversion import DenseFromSparse, Diag
 from symsparse.ops.layout import AsFormat, EnsureSortedIndices, asformat
 from symsparse.ops.matmul import Dot, StructuredDot
 from symsparse.ops.reduction import SpSum
-from symsparse.rewrites.base import known_nnz, made_by, read_once, readers, rewrites
+from symsparse.rewrites.base import known_nnz, leaves, made_by, read_once, readers, rewrites
 
 
 def takes_either(node):
@@ -63,7 +63,7 @@ def formats_of_sum(fgraph, node):
     if len(reading) == 1 and isinstance(reading[0].op, AddSS):
         return None  # that one sees to the whole sum
     tree = _terms(fgraph, out, top=True)
-    terms = list(_leaves(tree))
+    terms = list(leaves(tree))
     if any(x.dtype != out.dtype for x in terms):
         return None
     bare = [x.owner.inputs[0] if _is_converted(x) and read_once(fgraph, x) else x for x in terms]
@@ -78,14 +78,6 @@ def _terms(fgraph, x, top=False):
     if made_by(x, AddSS) and (top or read_once(fgraph, x)):
         return tuple(_terms(fgraph, term) for term in x.owner.inputs)
     return x
-
-
-def _leaves(tree):
-    if isinstance(tree, tuple):
-        for part in tree:
-            yield from _leaves(part)
-    else:
-        yield tree
 
 
 def _conversions(tree):
