@@ -4,6 +4,7 @@ import numpy as np
 from numba.extending import overload
 
 from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.gathers import gathered_dot
 from symsparse.kernels.memory import empty, zeros
 from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
 from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, scatter_rows, with_tiles
@@ -11,13 +12,10 @@ from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, sc
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
 
-@loop(fastmath={"reassoc", "contract"})  # so that LLVM takes several sums side by side, and vectors of them
+@loop
 def _gather_vector(first, last, values, indices, indptr, x, out):
     for r in range(first, last):
-        total = values.dtype.type(0)
-        for k in range(indptr[r], indptr[r + 1]):
-            total += values[k] * x[indices[k]]
-        out[r] = total
+        out[r] = gathered_dot(values, indices, indptr[r], indptr[r + 1], x)
 
 
 @kernel
@@ -189,10 +187,7 @@ def _finish(alpha, values, out, total):
 @loop
 def _gather_onto_vector(first, last, factor, values, indices, indptr, x, out):
     for r in range(first, last):
-        total = values.dtype.type(0)
-        for k in range(indptr[r], indptr[r + 1]):
-            total += values[k] * x[indices[k]]
-        out[r] += factor * total
+        out[r] += factor * gathered_dot(values, indices, indptr[r], indptr[r + 1], x)
 
 
 @kernel

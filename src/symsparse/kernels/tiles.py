@@ -47,14 +47,14 @@ def has_tiles(*arrays):
     )
 
 
-class _Row:
+class Row:
     """Loads and stores of one tile of a dense row: full vectors, then perhaps a masked one of `rest` elements."""
 
-    def __init__(self, context, builder, dtype, full, rest):
+    def __init__(self, context, builder, dtype, full, rest, lanes=None):
         self.builder, self.full, self.rest = builder, full, rest
         self.element = context.get_value_type(dtype)
         self.size = dtype.bitwidth // 8
-        self.lanes = VECTOR_BYTES // self.size
+        self.lanes = lanes or VECTOR_BYTES // self.size
         self.type = ir.VectorType(self.element, self.lanes)
         self.name = f"v{self.lanes}f{dtype.bitwidth}"
         if rest is not None:
@@ -85,14 +85,15 @@ class _Row:
     def load(self, base):
         loaded = [self.builder.load(self.address(base, n), align=self.size) for n in range(self.full)]
         if self.rest is not None:
-            mask = ir.VectorType(I1, self.lanes)
-            name = f"llvm.masked.load.{self.name}.p0"
-            f = self.intrinsic(name, self.type, [self.type.as_pointer(), I32, mask, self.type])
-            zero = ir.Constant(self.type, [0.0] * self.lanes)
-            loaded.append(
-                self.builder.call(f, [self.address(base, self.full), I32(self.size), self.mask, zero])
-            )
+            loaded.append(self.load_masked(self.address(base, self.full), self.name))
         return loaded
+
+    def load_masked(self, at, name):
+        """A vector of `rest` elements from a pointer to one, then zeros; `name` is LLVM's for its type."""
+        vector = at.type.pointee
+        mask = ir.VectorType(I1, self.lanes)
+        f = self.intrinsic(f"llvm.masked.load.{name}.p0", vector, [at.type, I32, mask, vector])
+        return self.builder.call(f, [at, I32(1), self.mask, ir.Constant(vector, None)])
 
     def store(self, values, base):
         for n in range(self.full):
@@ -156,7 +157,7 @@ def _tile(full, masked, body):
             def matrix(k, offset=None):
                 return _Matrix(context, builder, signature.args[k], args[k], offset)
 
-            row = _Row(context, builder, signature.args[6].dtype, full, args[8] if masked else None)
+            row = Row(context, builder, signature.args[6].dtype, full, args[8] if masked else None)
             nnz = context.make_array(signature.args[3])(context, builder, args[3]).nitems
             entries = _Entries(builder, matrix(3), matrix(4), builder.sub(nnz, I64(1)), row)
             with cgutils.for_range_slice(builder, args[0], args[1], I64(1), I64, inc=True) as (r, _):
