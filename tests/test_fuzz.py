@@ -24,7 +24,7 @@ def fuzz(rounds, seed, mode, **changes):
     ("mode", "rounds"),
     [
         ("reference", 60),
-        ("lowered", 20),
+        ("lowered", 8),
         pytest.param("reference", 2000, marks=SLOW),
         pytest.param("lowered", 4000, marks=SLOW),
         pytest.param("numba", 4000, marks=SLOW),

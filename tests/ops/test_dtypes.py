@@ -57,8 +57,21 @@ def expressions(x, y, d, v):
     return made
 
 
-@pytest.mark.parametrize("other", ["float64", "float32", "int8"])
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float32", "complex64", "complex128"])
+DTYPES = ["bool", "int8", "uint8", "int64", "float32", "complex64", "complex128"]
+SOON = [("bool", "int8"), ("int64", "int8"), ("int8", "float32"), ("complex64", "float32")]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "other"),
+    [(dtype, "float64") for dtype in DTYPES]
+    + SOON
+    + [
+        pytest.param(dtype, other, marks=pytest.mark.slow)
+        for other in ("float32", "int8")
+        for dtype in DTYPES
+        if (dtype, other) not in SOON
+    ],
+)
 def test_mixed_dtypes(dtype, other):
     if dtype == "bool" and other == "float32":
         other = "bool"
