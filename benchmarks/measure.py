@@ -10,8 +10,10 @@ from dataclasses import asdict
 from benchmarks.cases import Case
 from benchmarks.matrices import folder
 from benchmarks.pool import Pool
+from benchmarks.worker import WARM_UP
 
 BATCH = 0.02  # seconds that a batch should last
+WARM_BELOW = 0.2  # seconds a call: of slower contenders a single call is timed, without others before it
 SLOW, HOPELESS = 20, 100  # times slower than the fastest: few rounds; beyond that one or two
 FEWEST, MOST = 5, 25  # rounds
 LIMITS = ("stream", "peak")
@@ -24,7 +26,7 @@ def calls_in_a_batch(seconds: float, target: float = BATCH) -> int:
 def rounds_for(seconds: dict[str, float], budget: float) -> dict[str, int]:
     """How many rounds each contender takes part in, given the time of one call of each."""
     fastest = min(seconds.values())
-    round_lasts = sum(max(BATCH, s) for s in seconds.values() if s <= SLOW * fastest)
+    round_lasts = sum(WARM_UP + max(BATCH, s) for s in seconds.values() if s <= SLOW * fastest)
     all_rounds = int(max(FEWEST, min(MOST, budget / max(round_lasts, 1e-9))))
     rounds = {}
     for name, s in seconds.items():
@@ -86,7 +88,7 @@ def run_rounds(pool, contenders, seconds, rounds, tell) -> None:
                 continue
             ask = pool.limit if name in LIMITS else pool.ask
             calls = calls_in_a_batch(seconds[name])
-            answer = ask(name, do="batch", calls=calls, warm=calls > 1)
+            answer = ask(name, do="batch", calls=calls, warm=seconds[name] < WARM_BELOW)
             if "wall" not in answer:
                 contenders[name]["failed"] = answer.get("failed", "no figure")
                 continue

@@ -25,6 +25,9 @@ import scipy.sparse as sp
 from benchmarks.cases import Case, Operands, cost
 
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
+# Seconds of calls before those that are timed: a process that others ran beside finds cold caches, and the system may
+# put a thread that has slept on the processor of the one that woke it, and leave it there for some milliseconds.
+WARM_UP = 0.05
 AGAIN_BELOW = 0.2  # seconds: a call so short is timed twice to find how many make a batch
 
 
@@ -144,7 +147,8 @@ class Worker:
 
     def batch(self, contender, calls, warm=False):
         function = self.functions[contender]
-        if warm:
+        start = time.perf_counter()
+        while warm and time.perf_counter() - start < WARM_UP:
             function()
         gc.disable()
         wall, cpu = time.perf_counter(), time.process_time()

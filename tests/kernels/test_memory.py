@@ -51,6 +51,25 @@ def test_large_outputs_are_marked_for_huge_pages():
     assert start == large.ctypes.data or not advised(large.ctypes.data)  # pages of others are left alone
 
 
+@kernel
+def trim(buffer, n):
+    return memory.trimmed(buffer, n)
+
+
+@pytest.mark.parametrize(
+    ("room", "n"), [(8, 7), (8, 2), (3, 0), (2_000_000, 900_000), (2_000_000, 0), (600_000, 400_000)]
+)
+def test_trimmed(room, n):
+    buffer = np.arange(room)
+    out = trim(buffer, n)
+    np.testing.assert_array_equal(out, np.arange(n))
+    slack = room - n
+    if not np.shares_memory(out, buffer):
+        assert n == 0 or slack > n // 3
+    elif slack > n // 3:
+        assert np.count_nonzero(buffer[n:]) <= 2 * memory.HUGE_PAGE // 8  # their pages went back
+
+
 def test_the_code_can_be_kept_on_disk():
     make(3, np.empty(0))
     (signature,) = make.overloads

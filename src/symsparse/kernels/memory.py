@@ -73,9 +73,16 @@ def zeros(shape, dtype):
 
 @loop
 def trimmed(buffer, n):
-    """The first `n` elements: of the buffer itself where that holds on to less than a third more than is needed."""
+    """The first `n` elements: of the buffer itself where that holds on to less than a third more than is needed.
+
+    Linux takes back the pages behind them, which costs less than a copy.
+    """
     if len(buffer) - n <= n // 3:
         return buffer[:n]
+    if buffer.nbytes >= LARGE:
+        start, stop = advise(buffer[n:], MADV_DONTNEED)
+        if (len(buffer) - n) * buffer.itemsize - (stop - start) <= 2 * HUGE_PAGE and stop > start:
+            return buffer[:n]
     out = empty(n, buffer.dtype)
     out[:] = buffer[:n]
     return out

@@ -2,26 +2,31 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.memory import empty
+from symsparse.kernels.threading import cut_for, run_chunks
+
+
+@loop(fastmath={"reassoc"})  # so that LLVM takes several sums side by side, and vectors of them
+def _sum(values, start, stop):
+    total = values.dtype.type(0)
+    for k in range(start, stop):
+        total += values[k]
+    return total
+
+
+@loop
+def _sums(first, last, values, indptr, out):
+    for r in range(first, last):
+        out[r] = _sum(values, indptr[r], indptr[r + 1])
 
 
 @kernel
 def sum_major(values, indptr):
     """Sum of each major slice."""
-    out = np.empty(len(indptr) - 1, dtype=values.dtype)
-    for r in range(len(out)):
-        start, stop = np.int64(indptr[r]), np.int64(indptr[r + 1])
-        # Four sums: an addition need not wait for the one before.
-        a = b = c = d = values.dtype.type(0)
-        fours = start + (stop - start) // 4 * 4
-        for k in range(start, fours, 4):
-            a += values[k]
-            b += values[k + 1]
-            c += values[k + 2]
-            d += values[k + 3]
-        for k in range(fours, stop):
-            a += values[k]
-        out[r] = (a + b) + (c + d)
+    indptr = unsigned(indptr)
+    out = empty(len(indptr) - 1, values.dtype)
+    run_chunks(_sums, cut_for(len(values), indptr), (values, indptr, out))
     return out
 
 
