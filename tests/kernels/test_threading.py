@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symsparse as ss
-from symsparse.kernels import matmul, sampling, threading
+from symsparse.kernels import matmul, reduction, sampling, scaling, threading
 from symsparse.kernels.base import loop
 from symsparse.kernels.threading import WORTH_A_THREAD, cut, run_chunks
 from tests.kernels.patterns import PATTERNS, Pattern, values
@@ -144,6 +144,12 @@ def test_threads_change_nothing_but_rounding(threads, dtype, width):
         "sddmm": lambda: sampling.sddmm(*p.arrays, y, x, p.n_minor),
         "gather vector": lambda: matmul.gather_vector(v, *p.arrays, x[:, 0].copy(), p.n_minor),
         "scatter vector": lambda: matmul.scatter_vector(v, *p.arrays, y[:, 0].copy(), p.n_minor),
+        "row sums": lambda: reduction.sum_major(v, p.indptr),
+        "scale rows": lambda: scaling.scale_major(v, y[:, 0].copy(), p.indptr),
+        "scale columns": lambda: scaling.scale_minor(v, x[:, 0].copy(), p.indices, p.n_minor),
+        "scale both": lambda: scaling.scale_both(
+            v, y[:, 0].copy(), p.indptr, x[:, 0].copy(), p.indices, p.n_minor
+        ),
     }
     for name, kernel in run.items():
         threads(1)
@@ -151,7 +157,7 @@ def test_threads_change_nothing_but_rounding(threads, dtype, width):
         threads(2)
         together = kernel()
         np.testing.assert_array_equal(kernel(), together, err_msg=name)  # the same at every run
-        if name in ("gather", "sddmm", "gather vector") or dtype == "int64":
+        if "scatter" not in name or dtype == "int64":
             np.testing.assert_array_equal(together, alone, err_msg=name)
         else:
             np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-9, err_msg=name)

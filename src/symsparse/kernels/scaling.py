@@ -1,7 +1,8 @@
 """Stored values times a vector along one axis or along both, in one pass."""
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty
+from symsparse.kernels.threading import cut_evenly, cut_for, run_chunks
 
 MISFIT_MAJOR = (
     "mul, col_scale or row_scale: the shapes do not fit: "
@@ -14,6 +15,14 @@ MISFIT_MINOR = (
 MISFIT_VALUES = "mul, col_scale or row_scale: there are not as many values as stored entries"
 
 
+@loop
+def _scale_major(first, last, values, major, indptr, out):
+    for r in range(first, last):
+        factor = major[r]
+        for k in range(indptr[r], indptr[r + 1]):
+            out[k] = values[k] * factor
+
+
 @kernel
 def scale_major(values, major, indptr):
     """``values[k] * major[r]`` for the entries k of each major slice r."""
@@ -23,11 +32,14 @@ def scale_major(values, major, indptr):
         raise ValueError(MISFIT_VALUES)
     indptr = unsigned(indptr)
     out = empty(len(values), values.dtype)
-    for r in range(len(major)):
-        factor = major[r]
-        for k in range(indptr[r], indptr[r + 1]):
-            out[k] = values[k] * factor
+    run_chunks(_scale_major, cut_for(len(values), indptr), (values, major, indptr, out))
     return out
+
+
+@loop
+def _scale_minor(first, last, values, minor, indices, out):
+    for k in range(first, last):
+        out[k] = values[k] * minor[indices[k]]
 
 
 @kernel
@@ -39,9 +51,16 @@ def scale_minor(values, minor, indices, n_minor):
         raise ValueError(MISFIT_VALUES)
     indices = unsigned(indices)
     out = empty(len(values), values.dtype)
-    for k in range(len(values)):
-        out[k] = values[k] * minor[indices[k]]
+    run_chunks(_scale_minor, cut_evenly(len(values)), (values, minor, indices, out))
     return out
+
+
+@loop
+def _scale_both(first, last, values, major, indptr, minor, indices, out):
+    for r in range(first, last):
+        factor = major[r]
+        for k in range(indptr[r], indptr[r + 1]):
+            out[k] = values[k] * factor * minor[indices[k]]
 
 
 @kernel
@@ -55,8 +74,6 @@ def scale_both(values, major, indptr, minor, indices, n_minor):
         raise ValueError(MISFIT_VALUES)
     indptr, indices = unsigned(indptr), unsigned(indices)
     out = empty(len(values), values.dtype)
-    for r in range(len(major)):
-        factor = major[r]
-        for k in range(indptr[r], indptr[r + 1]):
-            out[k] = values[k] * factor * minor[indices[k]]
+    given = values, major, indptr, minor, indices, out
+    run_chunks(_scale_both, cut_for(len(values), indptr), given)
     return out

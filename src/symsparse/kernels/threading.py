@@ -71,6 +71,15 @@ def cut_for(work, indptr):
     return cut(indptr, chunks)
 
 
+@loop
+def cut_evenly(n):
+    """Bounds of the chunks in which `n` elements are shared."""
+    chunks = threads_for(n)
+    if chunks > 1:
+        chunks *= CHUNKS_A_THREAD
+    return np.arange(chunks + 1) * n // chunks
+
+
 @intrinsic
 def run_chunks(context, body, bounds, args):
     """Call ``body(bounds[b], bounds[b + 1], *args)`` for each b.
