@@ -56,10 +56,11 @@ def _imports(module: str) -> bool:
 def _selected_layer() -> str:
     """Start Numba's threads, as the first parallel call would, and name the layer they run on."""
     import numba
-    from numba.np.ufunc import parallel
+
+    from symsparse.kernels.threading import launch_threads
 
     try:
-        parallel._launch_threads()
+        launch_threads()
         return numba.threading_layer()
     except (AttributeError, ValueError) as error:
         return f"none ({str(error).splitlines()[0]})"

@@ -1,6 +1,7 @@
 """Work cut for threads: every slice once, and results that do not depend on the number of threads."""
 
 import concurrent.futures
+import os
 import subprocess
 import sys
 
@@ -163,9 +164,13 @@ def test_threads_change_nothing_but_rounding(threads, dtype, width):
             np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-def test_a_fork_after_parallel_work_can_work_too():
+@pytest.mark.parametrize("processors", ["all", "one"])
+def test_a_fork_after_parallel_work_can_work_too(processors):
     program = """
-import os, numpy as np
+import os, sys
+if sys.argv[1] == "one":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import numpy as np
 from symsparse.kernels.matmul import gather_vector
 n = 400_000
 v, i, p = np.ones(n), np.zeros(n, 'int32'), np.arange(0, n + 1, 4, dtype='int32')
@@ -177,7 +182,8 @@ if not child:
     os._exit(0 if work() else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
-    if not hasattr(__import__("os"), "fork"):
-        pytest.skip("no fork on this platform")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    if not hasattr(os, "fork" if processors == "all" else "sched_setaffinity"):
+        pytest.skip("no such call on this platform")
+    command = [sys.executable, "-W", "ignore", "-c", program, processors]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from symsparse.kernels.memory import empty, zeros
 from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
 from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, scatter_rows, with_tiles
 
+MANY = 8  # entries for each row of the outputs that threads have of their own
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
 
@@ -119,6 +120,12 @@ def _scatter_matrix(t, _, threads, values, indices, indptr, x, out, parts, bound
     run_chunks(_scatter_rows, rows, (values, indices, indptr, x[:, left:right], own[:, left:right]))
 
 
+@loop
+def _worth_parts(threads, nnz, n_minor):
+    """Whether outputs of threads' own are small beside the work: then they pay, even where each could have columns."""
+    return nnz >= MANY * (threads - 1) * n_minor
+
+
 @kernel
 def scatter_matrix(values, indices, indptr, x, n_minor):
     """``out[minor, :] += values * x[major, :]``: csc @ X."""
@@ -127,7 +134,7 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
     values, indices, indptr, x = for_tiles(values, unsigned(indices), unsigned(indptr), x)
     width = x.shape[1]
     threads = threads_for(len(indices) * width)
-    by_columns = width >= threads * WIDE
+    by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
     out = zeros((n_minor, width), values.dtype)
     parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
     tasks = np.arange(threads + 1)
@@ -250,7 +257,7 @@ def usmm_scatter_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
     scaled, indices, indptr, x = for_tiles(scaled, unsigned(indices), unsigned(indptr), x)
     width = x.shape[1]
     threads = threads_for(len(indices) * width)
-    by_columns = width >= threads * WIDE
+    by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
     parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
     tasks = np.arange(threads + 1)
     given = threads, scaled, indices, indptr, x, total, parts, cut(indptr, threads)

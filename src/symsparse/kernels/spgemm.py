@@ -17,7 +17,8 @@ from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty, trimmed
 from symsparse.kernels.threading import run_chunks, threads_for
 
-RUN = 1 << 16  # multiply-adds between two appends: their entries stay in the cache
+RUN = 1 << 16  # multiply-adds between two looks at the room that is left
+RUN_OF_A_THREAD = 1 << 22  # ... and between two appends: each is a moment when all threads wait
 
 _SHIFT = np.uint64(6)  # 64 columns in a word, 64 words in a word of the upper level
 _BIT = np.uint64(63)
@@ -181,7 +182,7 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
         sums = np.zeros((threads, n_minor), dtype=a_values.dtype)
         words = np.zeros((threads, n_minor // 64 + 1), dtype=np.uint64)
         upper = np.zeros((threads, n_minor // 4096 + 1), dtype=np.uint64)
-        room = min(work[n], max(RUN, n_minor))
+        room = min(work[n], max(RUN_OF_A_THREAD, n_minor))
         run_indices = empty((threads, room), a[1].dtype)
         run_values = empty((threads, room), a_values.dtype)
         indices, values = empty(0, a[1].dtype), empty(0, a_values.dtype)
@@ -189,8 +190,9 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
         each = np.arange(threads + 1)
         while bounds[threads] < n:
             bounds[0], made[0] = bounds[threads], made[threads]
+            share = min(np.int64(RUN_OF_A_THREAD), (work[n] - work[bounds[0]]) // threads + 1)
             for t in range(threads):
-                bounds[t + 1] = _row_after(work, bounds[t], RUN)
+                bounds[t + 1] = _row_after(work, bounds[t], share)
             run_chunks(
                 _run, each, (a, b, sums, words, upper, run_indices, run_values, indptr[1:], bounds, made)
             )

@@ -1,6 +1,7 @@
 """How work is cut for threads, and Intel TBB, whose wheel puts its library where Numba does not look."""
 
 import ctypes
+import functools
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -20,10 +21,24 @@ WORTH_A_THREAD = (
 CHUNKS_A_THREAD = 8  # so that no thread waits long for the slowest
 
 
+@functools.cache
+def launch_threads():
+    """Start Numba's threading layer, if nobody has yet, and keep it to the end of the process.
+
+    When Python drops the TBB layer at exit, it waits for the first task that it gave to its workers. After a ``fork()``
+    that task is lost if no worker had taken it, as none does in a process that is bound to one processor: it would
+    wait forever.
+    """
+    _launch_threads()
+    layer = sys.modules.get("numba.np.ufunc.tbbpool")
+    if layer is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(layer))
+
+
 @intrinsic
 def get_num_threads(context):
     """``numba.get_num_threads()`` by its symbol: Numba's own holds an address, and such code is not cached."""
-    _launch_threads()
+    launch_threads()
 
     def codegen(context, builder, signature, args):
         symbol = ir.FunctionType(cgutils.intp_t, [])
@@ -88,7 +103,7 @@ def run_chunks(context, body, bounds, args):
     ``prange``: going there directly spares half of the compilation, chunks are handed out as threads become free,
     and no lock of Python is taken. Chunks must not write to the same places.
     """
-    _launch_threads()
+    launch_threads()
     n = types.intp
     arguments = (n, n, *map(unliteral, args))
     chosen = body.dispatcher.suited_to(arguments)
@@ -96,7 +111,7 @@ def run_chunks(context, body, bounds, args):
 
     def codegen(context, builder, signature, given):
         # Code that comes from the disk cache needs the symbols of the threading layer too.
-        context.active_code_library._reload_init.add(_launch_threads)
+        context.active_code_library._reload_init.add(launch_threads)
         compiled = chosen.overloads[called.args]
         context.add_linking_libs([compiled.library])
         word, pointer = cgutils.intp_t, cgutils.voidptr_t
