@@ -24,6 +24,7 @@ from symsparse.rewrites.base import (
     read_once,
     rewrites,
 )
+from symsparse.rewrites.facts import diagonal_of
 
 
 @rewrites(Sample)
@@ -66,7 +67,7 @@ def sampled_product(fgraph, node):
 
     Nothing of the size of x @ y is formed. The gradients of products of two sparse matrices, and those of `true_dot`,
     are such samples. Two dense factors have this as `sampling_dot`, also under functions and sums. It does not fire if
-    something else reads the product.
+    something else reads the product, or if x or y is diagonal: that product is a scaling.
     """
     g, p = node.inputs
     transposed = False
@@ -75,7 +76,7 @@ def sampled_product(fgraph, node):
     if not made_by(g, StructuredDot, Dot, TrueDot) or not read_once(fgraph, g) or g.dtype == "bool":
         return None
     x, y = g.owner.inputs
-    if x.type.ndim != 2 or y.type.ndim != 2:
+    if x.type.ndim != 2 or y.type.ndim != 2 or any(diagonal_of(v) is not None for v in (x, y)):
         return None
     return SampledProduct()(y.T, x.T, p) if transposed else SampledProduct()(x, y, p)
 
@@ -98,9 +99,10 @@ def sample_of_diagonal(fgraph, node):
 
 def is_zeros(d):
     """Whether a dense variable is known to hold zeros only."""
-    if not made_by(d, Alloc):
+    fills = made_by(d, Elemwise) and isinstance(d.owner.op.scalar_op, ps.Second)
+    if not fills and not made_by(d, Alloc):
         return False
-    value = constant_scalar(d.owner.inputs[0])
+    value = constant_scalar(d.owner.inputs[1 if fills else 0])
     return value is not None and value.data == 0
 
 
