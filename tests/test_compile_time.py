@@ -30,6 +30,25 @@ def test_patterns_that_depend_on_each_other():
     assert seconds([x, y], (a + b).sum()) < LIMIT
 
 
+def test_a_deep_expression_of_a_dense_form():
+    x = ss.csr_matrix("x")
+    h = x.toarray()
+    for _ in range(25):
+        h = pt.tanh(h) * h
+    assert seconds([x], h.sum()) < LIMIT
+
+
+def test_a_deep_expression_that_is_gathered():
+    x = ss.csr_matrix("x")
+    u, v = pt.dmatrices("u", "v")
+    i, j = pt.lvectors("i", "j")
+    h = u @ v.T
+    for _ in range(15):
+        h = pt.tanh(h) * h
+    gradient = pytensor.grad(h[i, j].sum(), u)
+    assert seconds([x, u, v, i, j], gradient * x.sum()) < LIMIT
+
+
 def test_a_deep_dense_expression_of_a_product():
     u, v = pt.dmatrices("u", "v")
     x = ss.csr_matrix("x")

@@ -5,6 +5,7 @@ Only in graphs with something sparse: programs without are left as PyTensor has 
 
 import math
 
+import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
@@ -37,11 +38,11 @@ def gather_of_product(fgraph, node):
     """
     g, *inputs = node.inputs
     pairs = _pairs(g, node.op, inputs)
-    if pairs is None or not _holds_product(g) or not is_lazy(g, {}) or not _has_sparse(fgraph):
+    if pairs is None or not _holds_product(g, {}) or not is_lazy(g, {}) or not _has_sparse(fgraph):
         return None
-    if not _is_read_by_element(fgraph, g):
+    if not _is_read_by_element(fgraph, g, {}):
         return None
-    indices, indptr, order, shape = _pattern(*pairs, *g.shape)
+    indices, indptr, order, shape = _pattern(*pairs, g)
     values = sample_dense(g, Parts("csr", None, indices, indptr, shape))
     return pt.empty(order.shape, dtype=g.dtype)[order].set(values)
 
@@ -55,9 +56,9 @@ def scattered_into_zeros(fgraph, node):
     zeros, y, *inputs = node.inputs
     pairs = _is_scattered(node) and _pairs(zeros, node.op, inputs)
     out = node.outputs[0]
-    if not pairs or not _has_sparse(fgraph) or not _is_read_as_sparse(fgraph, out):
+    if not pairs or not _has_sparse(fgraph) or not _is_read_as_sparse(fgraph, out, {}):
         return None
-    indices, indptr, order, shape = _pattern(*pairs, *zeros.shape)
+    indices, indptr, order, shape = _pattern(*pairs, zeros)
     values = pt.alloc(y, *order.shape) if y.type.broadcastable != (False,) else y
     x = CSM("csr", trusted=True)(values.astype(out.dtype)[order], indices, indptr, shape)
     return DenseFromSparse()(x)
@@ -79,9 +80,13 @@ def _pairs(matrix, op, inputs):
     return i, j
 
 
-def _pattern(i, j, n, m):
-    """Pattern of the n x m csr matrix with an entry for each pair, which of them it is, and the shape."""
-    wide = isinstance(n, Constant) and isinstance(m, Constant) and max(n.data, m.data) >= 2**31
+def _pattern(i, j, matrix):
+    """Pattern of the csr matrix of this shape with an entry for each pair, which of them it is, and the shape."""
+    n, m = (
+        matrix.shape[axis] if size is None else pt.constant(size, dtype="int64")
+        for axis, size in enumerate(matrix.type.shape)
+    )
+    wide = any(isinstance(size, Constant) and size.data > np.iinfo("int32").max for size in (n, m))
     like = pt.constant([], dtype="int64" if wide else "int32")
     return *ScatterPattern()(i, j, i.shape[0], n, m, like, pt.arange(i.shape[0])), shape_vector(n, m)
 
@@ -95,26 +100,35 @@ def _is_fill(node):
     return isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, ps.Second)
 
 
-def _holds_product(g):
-    """Whether a matrix is computed, element by element, from a product of dense matrices."""
+def _holds_product(g, known):
+    """Whether a matrix is computed by element from a product of dense matrices; `known` has the answers so far."""
+    if g not in known:
+        known[g] = _is_made_of_product(g, known)
+    return known[g]
+
+
+def _is_made_of_product(g, known):
     if g.owner is None or g.type.ndim != 2 or g.dtype == "bool":
         return False
     if is_dense_product(g.owner.op):
         return True
     if is_dense_transpose(g) or (made_by(g, Elemwise) and not _is_fill(g.owner)):
-        return any(map(_holds_product, g.owner.inputs))
+        return any(_holds_product(v, known) for v in g.owner.inputs)
     return False
 
 
-def _is_read_by_element(fgraph, g):
+def _is_read_by_element(fgraph, g, known):
     """Whether some elements of a matrix are all that is read of it, and of what is computed from it."""
-    for node in readers(fgraph, g):
-        if isinstance(node.op, AdvancedSubtensor | MulSD | Sample) or _is_fill(node):
-            continue
-        out = node.outputs[0] if isinstance(node.op, Elemwise | DimShuffle) else None
-        if out is None or out.type.ndim != 2 or not _is_read_by_element(fgraph, out):
-            return False
-    return True
+    if g not in known:
+        known[g] = all(_reads_elements(fgraph, node, known) for node in readers(fgraph, g))
+    return known[g]
+
+
+def _reads_elements(fgraph, node, known):
+    if isinstance(node.op, AdvancedSubtensor | MulSD | Sample) or _is_fill(node):
+        return True
+    out = node.outputs[0] if isinstance(node.op, Elemwise | DimShuffle) else None
+    return out is not None and out.type.ndim == 2 and _is_read_by_element(fgraph, out, known)
 
 
 def _is_scattered(node):
@@ -125,25 +139,26 @@ def _is_scattered(node):
     return is_zeros(node.inputs[0])
 
 
-def _is_read_as_sparse(fgraph, v):
+def _is_read_as_sparse(fgraph, v, known):
     """Whether all that reads the dense form `v` of a sparse matrix has, or makes, something that reads the matrix."""
-    for node in readers(fgraph, v):
-        if isinstance(node.op, Sum | Sample) or is_dense_product(node.op):
-            continue
-        out = node.outputs[0] if node.outputs else None
-        if out is None or out.type.ndim != 2 or out.type.broadcastable != v.type.broadcastable:
-            return False
-        if isinstance(node.op, DimShuffle):
-            passes = is_dense_transpose(out)
-        elif isinstance(node.op, Elemwise):
-            passes = isinstance(node.op.scalar_op, ps.Mul | ps.Neg) or (
-                isinstance(node.op.scalar_op, ps.Add | ps.Sub) and all(map(_is_sparse_form, node.inputs))
-            )
-        else:
-            passes = False
-        if not passes or not _is_read_as_sparse(fgraph, out):
-            return False
-    return True
+    if v not in known:
+        known[v] = all(_reads_as_sparse(fgraph, node, v, known) for node in readers(fgraph, v))
+    return known[v]
+
+
+def _reads_as_sparse(fgraph, node, v, known):
+    if isinstance(node.op, Sum | Sample) or is_dense_product(node.op):
+        return True
+    out = node.outputs[0] if isinstance(node.op, Elemwise | DimShuffle) else None
+    if out is None or out.type.ndim != 2 or out.type.broadcastable != v.type.broadcastable:
+        return False
+    if isinstance(node.op, DimShuffle):
+        passes = is_dense_transpose(out)
+    elif isinstance(node.op.scalar_op, ps.Add | ps.Sub):
+        passes = all(map(_is_sparse_form, node.inputs))
+    else:
+        passes = isinstance(node.op.scalar_op, ps.Mul | ps.Neg)
+    return passes and _is_read_as_sparse(fgraph, out, known)
 
 
 def _is_sparse_form(v):

@@ -121,10 +121,13 @@ def _is_sum(g):
     return made_by(g, Elemwise) and isinstance(g.owner.op.scalar_op, ps.Add)
 
 
-def _has_increment(g):
-    """Whether a dense variable is zeros, incremented, or a sum or transpose with such a term."""
+def _has_increment(g, seen):
+    """Whether a dense variable is zeros, incremented, or a sum or transpose with such a term not among those seen."""
+    if g in seen:
+        return False
+    seen.add(g)
     if _is_sum(g) or is_dense_transpose(g):
-        return any(map(_has_increment, g.owner.inputs))
+        return any(_has_increment(v, seen) for v in g.owner.inputs)
     return _incremented(g) is not None
 
 
@@ -138,7 +141,7 @@ def sample_of_incremented(fgraph, node):
     g, p = node.inputs
     if is_sparse(g) or not read_once(fgraph, g):
         return None
-    if not _has_increment(g):
+    if not _has_increment(g, set()):
         return None
     if _is_sum(g):
         if not all(t.type.broadcastable == g.type.broadcastable for t in g.owner.inputs):
