@@ -73,7 +73,7 @@ def cases():
 
     # -- products
     step = [(weights, weights - 0.1 * (x.T @ g))]
-    yield Case("usmm", "d - 0.1 * (x @ d)", [x, d], d - 0.1 * (x @ d), [A, dense])
+    yield Case("usmm", "d - 0.1 * (c @ d)", [c, d], d - 0.1 * (c @ d), [C, dense])
     yield Case(
         "usmm_inplace",
         "shared W: W - 0.1 * (x.T @ g), a batch of 500 rows",
