@@ -90,12 +90,13 @@ def cases():
     yield Case("product_with_column", "x @ v[:, None]", [x, v], x @ v[:, None], [A, vector])
     yield Case("diagonal_of_product", "trace(x @ x.T)", [x], ss.diag(x @ x.T).sum(), [A])
     yield Case("cheapest_order", "(x @ y) @ v", [x, y, v], x @ y @ v, [A, B, vector])
-    quadratic = v @ (symmetric @ v)
+    sized = pt.tensor("v", dtype="float64", shape=(n,))
+    quadratic = (sized * (symmetric @ sized)).sum()
     yield Case(
         "symmetric_product",
-        "v @ (A @ v) and its gradient, A constant",
-        [v],
-        [quadratic, pytensor.grad(quadratic, v)],
+        "sum(v * (A @ v)) and its gradient, A constant",
+        [sized],
+        [quadratic, pytensor.grad(quadratic, sized)],
         [vector],
     )
 

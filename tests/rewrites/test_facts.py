@@ -57,9 +57,9 @@ def test_products_with_a_symmetric_constant_gather(format):
 
 
 def test_the_gradient_of_a_quadratic_form_has_one_product():
-    a = ss.constant(SYMMETRIC)
-    loss = v @ (a @ v)
-    f = same([v], [loss, pytensor.grad(loss, v)], VECTOR)
+    a, w = ss.constant(SYMMETRIC), pt.tensor("w", dtype="float64", shape=(N,))
+    loss = (w * (a @ w)).sum()
+    f = same([w], [loss, pytensor.grad(loss, w)], VECTOR)
     assert len(steps(f, CompressedDot)) == 1
 
 
@@ -80,7 +80,9 @@ NOT_KNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_KNOWN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "hermitian")) for name in NOT_KNOWN]
+)
 def test_no_other_constant_is_taken_for_symmetric(name):
     a = NOT_KNOWN[name]
     f = same([v], [ss.constant(a).T @ v], np.arange(float(N)))
@@ -95,18 +97,22 @@ def test_values_that_may_change_are_not_known_to_be_symmetric():
     np.testing.assert_allclose(f(VECTOR)[0], NOT_KNOWN["asymmetric values"].T @ VECTOR)
 
 
+KINDS = {
+    "0 x 0": sp.csr_array((0, 0)),
+    "empty": sp.csr_array((3, 3)),
+    "nan": sp.csr_array(np.array([[np.nan, 1.0], [1.0, -0.0]])),
+    "signs of zeros": sp.csr_array(
+        (np.array([0.0, -0.0]), np.array([1, 0]), np.array([0, 1, 2])), shape=(2, 2)
+    ),
+    "complex": sp.csr_array(np.array([[1j, 2], [2, 0]])),
+    "bool": sp.csr_array(np.array([[True, True], [True, False]])),
+    "int8": sp.csr_array(np.array([[2, 3], [3, 0]], dtype="int8")),
+}
+COMPILED = "complex", "bool", "int8"  # kernels for these dtypes
+
+
 @pytest.mark.parametrize(
-    "a",
-    [
-        sp.csr_array((0, 0)),
-        sp.csr_array((3, 3)),
-        sp.csr_array(np.array([[np.nan, 1.0], [1.0, -0.0]])),
-        sp.csr_array((np.array([0.0, -0.0]), np.array([1, 0]), np.array([0, 1, 2])), shape=(2, 2)),
-        sp.csr_array(np.array([[1j, 2], [2, 0]])),
-        sp.csr_array(np.array([[True, True], [True, False]])),
-        sp.csr_array(np.array([[2, 3], [3, 0]], dtype="int8")),
-    ],
-    ids=["0 x 0", "empty", "nan", "signs of zeros", "complex", "bool", "int8"],
+    "a", [pytest.param(KINDS[name], marks=[pytest.mark.slow] * (name in COMPILED), id=name) for name in KINDS]
 )
 def test_symmetric_constants_of_all_kinds(a):
     w = pt.vector("w", dtype=a.dtype)

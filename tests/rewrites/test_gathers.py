@@ -65,7 +65,7 @@ def compiled(inputs, outputs, mode=lowered_mode):
     return pytensor.function(inputs, outputs, mode=mode, on_unused_input="ignore")
 
 
-@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("static", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", READ)
 def test_values_and_gradients_without_the_product(name, static):
     inputs, outputs = model(name, static)
@@ -78,8 +78,13 @@ def test_values_and_gradients_without_the_product(name, static):
     assert [n for n in f.maker.fgraph.toposort() if isinstance(n.op, SDDMM)]
     for found, expected in zip(f(*given(), a), reference(*given(), a), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-    if name == "constant pairs" and static:
-        assert not symbolic(f)
+
+
+def test_constant_pairs_of_known_sizes_are_sorted_when_compiled():
+    inputs, outputs = model("constant pairs", static=True)
+    f = compiled([*inputs, x], [*outputs, x.sum()])
+    assert not formed(f)
+    assert not symbolic(f)
 
 
 def test_forward_and_backward_share_the_pattern():
@@ -122,6 +127,7 @@ def test_pairs_that_do_not_fit_are_errors(change, error):
         f(*arguments, random_sparse("csr", (4, 4), rng=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "complex128", "int32"])
 def test_dtypes(dtype):
     u, v = pt.matrix("u", dtype=dtype), pt.matrix("v", dtype=dtype)
