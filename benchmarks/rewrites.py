@@ -296,8 +296,8 @@ thread, shortest; median of {ROUNDS} rounds, and how many times as fast the medi
 in 20,000 rows and columns; where dense forms are at stake, 15,000 in 1500. What a rewrite does stands in
 [rewrites](../rewrites.md).
 
-Around 1 are rewrites of what later passes find too, and those that make way for others: `transpose_of_densified` for
-products and sums, for instance.
+Around 1 are rewrites of what later passes find too, and a product that is added to what must stay. Other work on the
+machine disturbs the figures: only ratios mean anything.
 
 {table(["rewrite", "case", "with", "without", "gain"], rows)}
 """

@@ -199,6 +199,7 @@ CASES = {
             ss.diags(W, 0, shape=(N, N + 1)).T @ X,
             X @ Y,
             HALF @ X,  # a row that is not stored is no row of zeros
+            ss.constant(sp.csr_array(sp.eye_array(N, N + 1))) @ D,
             K @ X,
             ss.constant(FULL.data[::-1]) @ D,
             ss.constant(sp.csr_array((N, N))) @ D,

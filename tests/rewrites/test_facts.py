@@ -143,6 +143,7 @@ def test_shapes_that_do_not_fit_stay_errors():
         ([v, column], column @ ss.diags(v), (np.ones(3), np.ones((4, 1)))),
         ([v, d, x], ss.diag(ss.sample(d @ d.T, ss.diags(v))), (np.ones(3), np.ones((4, 2)), HALF)),
         ([v, d], ss.diags(v) @ d, (np.ones(3), np.ones((1, 4)))),
+        ([d], ss.constant(sp.csr_array([[2.0]])) @ d, (np.ones((3, 4)),)),
     ):
         with pytest.raises(ValueError, match=r"inner sizes|shapes|broadcast|Incompatible"):
             compiled(inputs, out)(*given)

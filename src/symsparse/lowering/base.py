@@ -263,6 +263,7 @@ class _Memory(dict):
 
 
 def memory_of(constant):
+    """What has been found out about a constant, by name."""
     return constant.tag.__dict__.setdefault("symsparse_memory", _Memory())
 
 

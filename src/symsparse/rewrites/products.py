@@ -102,9 +102,10 @@ def product_with_diagonal(fgraph, node):
     out = node.outputs[0]
     w, v = map(diagonal_of, node.inputs)
     if not is_sparse(out):
-        if w is not None and not is_sparse(b) and not b.type.broadcastable[0]:
+        # What is an error must not become a broadcast.
+        if w is not None and not is_sparse(b) and w.type.broadcastable[0] == b.type.broadcastable[0]:
             return w * b if b.type.ndim == 1 else w[:, None] * b
-        if v is not None and not is_sparse(a) and not a.type.broadcastable[-1]:
+        if v is not None and not is_sparse(a) and v.type.broadcastable[0] == a.type.broadcastable[-1]:
             return a * v
     if not (is_sparse(a) and is_sparse(b)) or (w is None and v is None):
         return None
