@@ -148,3 +148,14 @@ def test_no_pairs():
     found = compiled([*inputs, x], [*outputs, x.sum()])(*arguments, random_sparse("csr", (4, 4), rng=0))
     assert found[0] == 0
     assert not found[1].any()
+
+
+def test_values_that_are_not_as_many_as_their_positions():
+    _, v = factors(static=False)
+    scattered = pt.inc_subtensor(pt.zeros((M, N))[i, j], r) @ v
+    f = compiled([v, i, j, r, x], [scattered, x.sum()])
+    assert not formed(f)
+    _, v, rows, columns, values, _ = given()
+    for wrong in (values[:-1], np.append(values, 1.0)):
+        with pytest.raises(ValueError, match="inc_subtensor"):
+            f(v, rows, columns, wrong, random_sparse("csr", (4, 4), rng=0))

@@ -13,7 +13,7 @@ from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Sum
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, indices_from_subtensor
 
-from symsparse.lowering.base import Parts
+from symsparse.lowering.base import Parts, check
 from symsparse.lowering.entries import ScatterPattern
 from symsparse.lowering.sampling import is_lazy, sample_dense
 from symsparse.ops.arithmetic import MulSD
@@ -42,7 +42,8 @@ def gather_of_product(fgraph, node):
         return None
     if not _is_read_by_element(fgraph, g, {}):
         return None
-    indices, indptr, order, shape = _pattern(*pairs, g)
+    i, j = pairs
+    indices, indptr, order, shape = _pattern(i, j, g)
     values = sample_dense(g, Parts("csr", None, indices, indptr, shape))
     return pt.empty(order.shape, dtype=g.dtype)[order].set(values)
 
@@ -54,12 +55,17 @@ def scattered_into_zeros(fgraph, node):
     That is the gradient of a gather. Products, sums and samples then read x. It fires in graphs with a sparse variable.
     """
     zeros, y, *inputs = node.inputs
-    pairs = _is_scattered(node) and _pairs(zeros, node.op, inputs)
+    pairs = _pairs(zeros, node.op, inputs) if _is_scattered(node) else None
     out = node.outputs[0]
-    if not pairs or not _has_sparse(fgraph) or not _is_read_as_sparse(fgraph, out, {}):
+    if pairs is None or not _has_sparse(fgraph) or not _is_read_as_sparse(fgraph, out, {}):
         return None
-    indices, indptr, order, shape = _pattern(*pairs, zeros)
-    values = pt.alloc(y, *order.shape) if y.type.broadcastable != (False,) else y
+    i, j = pairs
+    indices, indptr, order, shape = _pattern(i, j, zeros)
+    if y.type.broadcastable == (False,):
+        fits = check("inc_subtensor: the numbers of values and of their positions differ")
+        values = fits(y, pt.eq(y.shape[0], i.shape[0]))
+    else:
+        values = pt.alloc(y, *order.shape)
     x = CSM("csr", trusted=True)(values.astype(out.dtype)[order], indices, indptr, shape)
     return DenseFromSparse()(x)
 
