@@ -50,7 +50,10 @@ def _expressions(dtype: str, index_dtype: str) -> Iterator[tuple[list, list]]:
     yield with_gradients([x + y, x * y, x - c, ss.add_s_s_data(x, y)], x, y, c)
     # Several values on one pattern, or none: phases apart.
     yield inputs, [x @ y, -x @ y, x + y, -x + y, x.tocsc(), (-x).tocsc(), ss.sp_ones_like(x @ x)]
-    yield inputs, [v + x @ v, v + c @ v, d + x @ d, d + c @ d, ss.sample(-x @ d, y), ss.sample(d @ x, y)]
+    yield (
+        inputs,
+        [2 * v + x @ v, v + c @ v, 2 * d + x @ d, d + c @ d, ss.sample(-x @ d, y), ss.sample(d @ x, y)],
+    )
     yield with_gradients([x * d, x + d], x, d)
     yield with_gradients([x * v, x / v, v[:, None] * x, ss.row_scale(x * v, v)], x, v)
     yield with_gradients([ss.structured_exp(x), ss.tanh(c)], x, c)

@@ -53,6 +53,7 @@ x, y, p = (ss.csr_matrix(name, dtype="float64") for name in "xyp")
 c, c2 = ss.csc_matrix("c", dtype="float64"), ss.csc_matrix("c2", dtype="float64")
 known = ss.constant(sp.eye_array(5, format="csr"), "known")
 d, b, v, s = pt.dmatrix("d"), pt.dmatrix("b"), pt.dvector("v"), pt.dscalar("s")
+i, j = pt.lvectors("i", "j")
 narrow = pt.tensor("narrow", dtype="float64", shape=(1000, 3))
 big = ss.csr_matrix("big", dtype="float64", shape=(1000, 1000))
 
@@ -86,6 +87,8 @@ EXAMPLES = {
     "scalar_out_of_product": lambda: (x * 2.0) @ v,
     "column_scale_out_of_product": lambda: ss.col_scale(x, v) @ v,
     "product_with_diagonal": lambda: ss.square_diagonal(v) @ x,
+    "diagonal_of_product": lambda: ss.diag(x @ x.T),
+    "scattered_into_zeros": lambda: pt.inc_subtensor(pt.zeros((5, 5))[i, j], v) @ b + x.sum(),
     "product_with_column": lambda: x @ v[:, None],
     "sample_of_converted": lambda: ss.sample(ss.csr_from_dense(d), p),
     "sampled_product": lambda: ss.sample(x @ y, p),

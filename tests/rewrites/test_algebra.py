@@ -30,7 +30,8 @@ WIDE = pt.tensor("WIDE", dtype="float64", shape=(N, 400))
 THIN, FLAT = (
     pt.tensor(name, dtype="float64", shape=shape) for name, shape in (("THIN", (N, 2)), ("FLAT", (2, 400)))
 )
-INPUTS = [X, Y, Z, D, E, V, W, S, WIDE, THIN, FLAT]
+SQUARE = ss.csr_matrix("SQUARE", dtype="float64", shape=(N, N))
+INPUTS = [X, Y, Z, D, E, V, W, S, WIDE, THIN, FLAT, SQUARE]
 
 
 def values(seed=0, **kinds):
@@ -38,16 +39,25 @@ def values(seed=0, **kinds):
     kinds = {"duplicates": True, "unsorted_indices": True, "explicit_zero": True, **kinds}
     matrices = [random_sparse(f, (N, N), gap=(-1, 1), rng=rng, **kinds) for f in ("csr", "csc", "csr")]
     sizes = [(N, N), (N, N), N, N, (), (N, 400), (N, 2), (2, 400)]
-    return [*matrices, *(np.asarray(rng.normal(size=size)) for size in sizes)]
+    dense = [np.asarray(rng.normal(size=size)) for size in sizes]
+    return [*matrices, *dense, random_sparse("csr", (N, N), gap=(-1, 1), rng=rng, **kinds)]
 
 
 K = ss.constant(random_sparse("csr", (N, N), rng=5))
 TALL = ss.constant(random_sparse("csr", (N, 400), density=0.9, rng=6))
 READ_TWICE = X @ Y
+DENSE_PRODUCT = D @ E
 DENSE = X.toarray()
 CONVERTED = X.tocsc()
 INTEGERS = ss.cast(X * 10, "int64")
-ZEROS = pt.zeros((N, N))
+ZEROS, OPEN = pt.zeros((N, N)), pt.zeros(D.shape)
+FULL = ss.constant(
+    sp.csr_array((np.array([2.0, -1.0, 0.5, 3.0, 0.0]), np.arange(N), np.arange(N + 1)), shape=(N, N))
+)
+HALF = ss.constant(sp.csr_array(sp.diags_array([2.0, -1.0, 0.5, 3.0, 0.0])))  # stores no zero
+FROZEN = ss.shared(FULL.data, frozen=True)
+ROWS, COLUMNS = [0, 4, 4, -2, 0], [1, 0, -1, 3, 1]
+MANY_PAIRS = pt.constant(np.arange(300) % N), pt.constant(np.arange(300))
 
 # name: (expressions where it fires, expressions where it must not)
 CASES = {
@@ -176,8 +186,82 @@ CASES = {
             ss.diags(W) @ D,
             ss.square_diagonal(W).T @ V,
             Y @ ss.square_diagonal(W),
+            FULL @ X,
+            Y @ FULL.T,
+            FROZEN @ D,
+            D @ FROZEN,
+            ss.true_dot(X, FROZEN.tocsc()),
+            ss.dot(X, FROZEN),
+            ss.CSC(pt.specify_shape(W, (N,)), FULL.data.indices, FULL.data.indptr, (N, N)) @ V,
         ],
-        [ss.diags(W, 1, shape=(N, N)) @ X, ss.diags(W, 0, shape=(N, N + 1)).T @ X, X @ Y],
+        [
+            ss.diags(W, 1, shape=(N, N)) @ X,
+            ss.diags(W, 0, shape=(N, N + 1)).T @ X,
+            X @ Y,
+            HALF @ X,  # a row that is not stored is no row of zeros
+            ss.constant(sp.csr_array(sp.eye_array(N, N + 1))) @ D,
+            K @ X,
+            ss.constant(FULL.data[::-1]) @ D,
+            ss.constant(sp.csr_array((N, N))) @ D,
+            ss.diags(W) @ pt.specify_shape(D, (1, None)),  # an error, which must not become a broadcast
+            ss.CSC(W, FULL.data.indices, FULL.data.indptr, (N, N)) @ D,
+        ],
+    ),
+    "diagonal_of_product": (
+        [
+            ss.diag(X @ X.T),
+            ss.diag(SQUARE @ K),
+            ss.trace(K @ SQUARE),
+            pt.diagonal(SQUARE @ pt.specify_shape(D, (N, N))),
+            pt.diagonal(pt.specify_shape(D, (N, N)) @ SQUARE),
+            ss.diag(ss.sample(D @ E, ss.square_diagonal(V))),
+            ss.diag(ss.sample(X @ Y, ss.diags(V))),
+            ss.diag(ss.sample(ss.dot(D, Y), FULL)),
+        ],
+        [
+            ss.diag(X @ Y),  # perhaps not square
+            ss.diag(SQUARE @ K, 1),
+            ss.diag(READ_TWICE) + READ_TWICE.sum(),
+            ss.diag(ss.sample(D @ E, HALF)),
+            ss.diag(ss.sample(D + E, FULL)),
+            pt.diagonal(pt.specify_shape(D @ E, (N, N))) + X.sum(),
+        ],
+    ),
+    "gather_of_product": (
+        [
+            (D @ E)[ROWS, COLUMNS] + X.sum(),
+            pt.tanh(D @ E.T + V[:, None])[ROWS, COLUMNS] @ (X @ V),
+            (D @ (E * 2)).T[ROWS, COLUMNS] + X.sum(),
+            ((D @ E)[ROWS, COLUMNS] - (D @ E)[COLUMNS, ROWS]) * X.sum(),
+        ],
+        [
+            (D @ E)[ROWS, COLUMNS],  # nothing is sparse here
+            DENSE_PRODUCT[ROWS, COLUMNS] + DENSE_PRODUCT.max() + X.sum(),
+            (D @ E)[ROWS] + X.sum(),
+            (D @ E)[ROWS, 1:3] + X.sum(),
+            (D @ E)[np.array([ROWS]), np.array([COLUMNS])] + X.sum(),
+            (D * E)[ROWS, COLUMNS] + X.sum(),
+            (THIN @ FLAT)[MANY_PAIRS] + X.sum(),  # 2,000 elements, 300 of which are wanted
+        ],
+    ),
+    "scattered_into_zeros": (
+        [
+            (pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) @ D) + X.sum(),
+            (D @ pt.inc_subtensor(OPEN[ROWS, COLUMNS], S).T) + X.sum(),
+            (pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) * D).sum(axis=0) + X.sum(),
+            (pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) - pt.inc_subtensor(OPEN[COLUMNS, ROWS], W)) @ D
+            + X.sum(),
+        ],
+        [
+            pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) @ D,
+            pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) + X.sum(),
+            (pt.inc_subtensor(OPEN[ROWS, COLUMNS], V) + D) @ E + X.sum(),
+            pt.exp(pt.inc_subtensor(OPEN[ROWS, COLUMNS], V)).sum() + X.sum(),
+            pt.set_subtensor(OPEN[ROWS, COLUMNS], V) @ D + X.sum(),
+            pt.inc_subtensor(D[ROWS, COLUMNS], V) @ E + X.sum(),
+            pt.inc_subtensor(OPEN[ROWS], D) @ E + X.sum(),
+            pt.inc_subtensor(ZEROS[ROWS, COLUMNS], V) @ D + X.sum(),  # 25 elements for 5
+        ],
     ),
     "product_with_column": (
         [X @ V[:, None], ss.dot(Y, V[:, None])],
@@ -213,7 +297,12 @@ CASES = {
             ss.sample((X @ Y).T, Z),
             ss.sample(ss.true_dot(D, X), Z),
         ],
-        [ss.sample(READ_TWICE, Z) + READ_TWICE, ss.sample(D @ E, X), ss.sample(ss.sin(X @ Y), Z)],
+        [
+            ss.sample(READ_TWICE, Z) + READ_TWICE,
+            ss.sample(D @ E, X),
+            ss.sample(ss.sin(X @ Y), Z),
+            ss.sample(X @ ss.diags(V), Z),
+        ],
     ),
     "sample_of_diagonal": (
         [ss.sample(pt.diag(V), X), ss.sample(pt.diag(V[1:], 1), Y), ss.sample(pt.diag(V[2:], -2), X)],
@@ -269,16 +358,14 @@ def fires(out, name):
 
 
 def inputs_of(out):
-    from pytensor.graph.traversal import explicit_graph_inputs
+    from pytensor.graph.traversal import graph_inputs
 
-    return list(explicit_graph_inputs([out]))
+    return [v for v in dict.fromkeys(graph_inputs([out])) if not isinstance(v, pytensor.graph.basic.Constant)]
 
 
 def test_every_rewrite_has_a_case_and_a_docstring():
-    assert {f"symsparse_{name}" for name in CASES} == set(REWRITES) - {
-        "symsparse_usmm",
-        "symsparse_usmm_inplace",
-    }
+    elsewhere = {"symsparse_usmm", "symsparse_usmm_inplace", "symsparse_symmetric_product"}
+    assert {f"symsparse_{name}" for name in CASES} == set(REWRITES) - elsewhere
     for name, rewrite in REWRITES.items():
         first = rewrite.__doc__.splitlines()[0]
         assert first.endswith((".", ":")) or "=" in first, (
@@ -304,8 +391,7 @@ def with_gradients(out):
     if out.dtype not in ("float64",):
         return [out]
     loss = ss.sp_sum(ss.sin(out)) if isinstance(out, ss.variables.SparseVariable) else pt.sin(out).sum()
-    wrt = [v for v in inputs_of(loss) if not isinstance(v, pytensor.graph.basic.Constant)]
-    return [out, *pytensor.grad(loss, wrt, disconnected_inputs="ignore")]
+    return [out, *pytensor.grad(loss, inputs_of(loss), disconnected_inputs="ignore")]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -437,4 +523,6 @@ def test_a_rewrite_can_be_left_out():
 def test_dense_graphs_are_left_alone():
     """Rewrites visit graphs that have nothing sparse in them, too."""
     out = ((D @ E).sum(axis=0)[1:] ** 2).sum() + pt.diagonal(D * E)[0] + D.T[0, 0] + (D + E - 1).sum()
+    out += pt.diagonal(D @ E).sum() + ((D @ E)[ROWS, COLUMNS] ** 2).sum()
+    out += pytensor.grad(out, D).sum()
     assert not any(fires(out, name) for name in CASES)

@@ -21,7 +21,7 @@ from symsparse.inspection.sizes import Sizes, sizes_of_run
 from symsparse.lowering.base import KernelOp, times
 from symsparse.lowering.conversion import Compress
 from symsparse.lowering.dense_forms import DenseForm, Lowered, formed_by
-from symsparse.lowering.layout import SortPattern, TransposePattern
+from symsparse.lowering.layout import Positions, SortPattern, TransposePattern
 from symsparse.ops.base import SparseOp, is_sparse
 from symsparse.ops.conversion import SparseFromDense
 from symsparse.ops.csm import CSM, CSMProperties
@@ -241,11 +241,25 @@ def _values_of(graph):
             found.add(node.inputs[0])
         elif isinstance(node.op, KernelOp):
             found.update(v for role, v in _roles(node) if role.endswith("values"))
+            found.update(node.outputs[o] for i, o in node.op.carries if not _is_map(node.inputs[i]))
             if not node.op.symbolic and not _is_dense_product(node):
                 found.update(v for v in node.outputs if getattr(v.type, "ndim", 0) == 1)
-        elif isinstance(node.op, _ON_VALUES) and found.intersection(node.inputs):
+        elif isinstance(node.op, _ON_VALUES) and (found.intersection(node.inputs) or _is_taken(node)):
             found.update(v for v in node.outputs if v.type.ndim == 1)
     return found
+
+
+def _is_map(v):
+    """Whether a vector that entries carry holds their positions, not their values."""
+    if isinstance(v, Constant):
+        return bool(getattr(v.tag, "symbolic_phases", None))
+    return v.owner is not None and isinstance(v.owner.op, Positions)
+
+
+def _is_taken(node):
+    """Whether a node gathers what a symbolic phase says."""
+    maps = node.inputs[1:] if isinstance(node.op, AdvancedSubtensor) else ()
+    return any(v.owner is not None and isinstance(v.owner.op, KernelOp) and v.owner.op.symbolic for v in maps)
 
 
 def _is_dense_product(node):
@@ -261,9 +275,12 @@ def _works_on_values(node, values):
 
 def _roles(node):
     """(name of the parameter, variable) for each input of a kernel."""
-    names = [p for p in inspect.signature(node.op.outputs).parameters if p != "self"]
+    parameters = inspect.signature(node.op.outputs).parameters
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):  # then the kernel's own names
+        parameters = inspect.signature(node.op.kernel_for(node).py_func).parameters
+    names = list(parameters)
     offset = len(node.inputs) - len(names)  # a random kernel takes a generator first
-    return list(zip(names, node.inputs[offset:], strict=False))
+    return list(zip(names, node.inputs[offset:], strict=True))
 
 
 def _patterns(node):
@@ -271,7 +288,7 @@ def _patterns(node):
     groups: dict[str, dict[str, Any]] = {}
     for role, v in _roles(node):
         match = re.fullmatch(r"(?:(\w+)_)?(values|indices|indptr)", role)
-        if match:
+        if match and v.type.ndim:  # `n_values` is a number
             groups.setdefault(match[1] or "", {})[match[2]] = v
     return groups
 

@@ -15,7 +15,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.constructors import as_sparse_variable
 from symsparse.lowering.base import KernelOp, canonical_fact, parts, pattern_key, sorted_fact
-from symsparse.lowering.sampling import _all_ones
+from symsparse.lowering.sampling import all_ones
 from symsparse.ops.base import is_sparse
 from symsparse.ops.csm import CSM, CSMProperties
 
@@ -166,7 +166,7 @@ def pattern_of(x):
         format=lowered.type.format,
         shape=x.type.shape,
         source=_source_in_words(p.indices),
-        ones=_all_ones(p.values),
+        ones=all_ones(p.values),
         same_as=tuple(user_name(v) for v in others if pattern_key(*parts(v).pattern) == own),
         **facts,
     )

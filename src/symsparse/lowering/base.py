@@ -108,7 +108,7 @@ def _folded(node):
     # Lowering asks for the same work again where a shape is inferred or a graph is cloned.
     held = max(node.inputs, key=lambda v: np.size(v.data))
     key = (node.op, *(v.data.tobytes() if v.data.size < 2 else id(v) for v in node.inputs))
-    memory = _memory(held)
+    memory = memory_of(held)
     if key not in memory:
         storage = [[None] for _ in node.outputs]
         try:
@@ -231,9 +231,10 @@ def _is_settled(v):
 def parts(x):
     """Parts of a lowered sparse variable."""
     if x.owner is not None and isinstance(x.owner.op, CSM):
-        return Parts(x.format, *x.owner.inputs)
+        # Borrowed from another matrix made of parts they are its parts, which may be constant.
+        return Parts(x.format, *map(_as_made, x.owner.inputs))
     if isinstance(x, Constant):
-        memory = _memory(x)
+        memory = memory_of(x)
         if "parts" not in memory:
             value = x.data
             shape = np.array(value.shape, dtype="int64")
@@ -245,6 +246,15 @@ def parts(x):
     return Parts(x.format, values, indices, indptr, shape)
 
 
+def _as_made(v):
+    """The variable of which a matrix was made, where it was made of parts and `v` reads that part of it."""
+    while (
+        v.owner is not None and isinstance(v.owner.op, CSMProperties) and _is_made_of_parts(v.owner.inputs[0])
+    ):
+        v = v.owner.inputs[0].owner.inputs[v.index]
+    return v
+
+
 class _Memory(dict):
     """What lowering has found out about a constant. It lives and dies with it, and is not pickled."""
 
@@ -252,7 +262,8 @@ class _Memory(dict):
         return _Memory, ()
 
 
-def _memory(constant):
+def memory_of(constant):
+    """What has been found out about a constant, by name."""
     return constant.tag.__dict__.setdefault("symsparse_memory", _Memory())
 
 
@@ -311,7 +322,7 @@ def canonical_fact(indices, indptr):
     if isinstance(indices, Constant) and len(indices.data) == 0:
         return True
     if isinstance(indices, Constant) and isinstance(indptr, Constant):
-        memory = _memory(indices)
+        memory = memory_of(indices)
         found = memory.get("canonical")
         if found is None or found[0] is not indptr:
             from symsparse.kernels.layout import is_canonical
@@ -405,13 +416,9 @@ def guard(p, message, *conditions):
 
 def unchecked(v):
     """The variable behind run-time checks, and behind a matrix made of parts: it holds the same."""
-    while v.owner is not None:
-        if isinstance(v.owner.op, CheckAndRaise):
-            v = v.owner.inputs[0]
-        elif isinstance(v.owner.op, CSMProperties) and _is_made_of_parts(v.owner.inputs[0]):
-            v = v.owner.inputs[0].owner.inputs[v.index]
-        else:
-            break
+    v = _as_made(v)
+    while v.owner is not None and isinstance(v.owner.op, CheckAndRaise):
+        v = _as_made(v.owner.inputs[0])
     return v
 
 

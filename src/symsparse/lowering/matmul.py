@@ -102,7 +102,7 @@ class ProductValues(KernelOp):
     kernel = "spgemm.product_values"
 
     def outputs(self, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, indices, indptr, n_minor):
-        return [vector(a_values)]
+        return [vector(a_values, indices.type.shape[0])]
 
     def infer_shape(self, node, shapes):
         return [shapes[6]]

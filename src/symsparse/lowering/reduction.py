@@ -4,6 +4,7 @@ import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, known, lowers, n_slices, vector
 from symsparse.lowering.layout import canonical
+from symsparse.lowering.sampling import all_ones
 from symsparse.ops.reduction import SpMax, SpMin, SpSum
 
 
@@ -29,7 +30,13 @@ class SumMinor(KernelOp):
 
 @lowers(SpSum)
 def lower_sp_sum(node, x):
-    x = x.cast(node.outputs[0].dtype)
+    dtype = node.outputs[0].dtype
+    if all_ones(x.values):  # counts, that the pattern knows
+        if node.op.axis is None:
+            return x.indices.shape[0].astype(dtype)
+        if (node.op.axis == 1) == (x.format == "csr"):
+            return (x.indptr[1:] - x.indptr[:-1]).astype(dtype)
+    x = x.cast(dtype)
     if node.op.axis is None:
         return x.values.sum(dtype=x.dtype, acc_dtype=x.dtype)
     if (node.op.axis == 1) == (x.format == "csr"):

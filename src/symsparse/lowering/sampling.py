@@ -280,7 +280,7 @@ def lower_sampling_dot(node, x, y, p):
     dtype = node.outputs[0].dtype
     x, y = pt.cast(x, dtype), pt.cast(y, dtype)
     sampled = sddmm(p, x, y) if p.format == "csr" else sddmm(p, y, x)
-    return p.with_values(sampled if _all_ones(p.values) else p.values * sampled)
+    return p.with_values(sampled if all_ones(p.values) else p.values * sampled)
 
 
 @lowers(SampledProduct)
@@ -304,7 +304,8 @@ def lower_sampled_product(node, x, y, p):
     return p.with_values(SampleProduct("_".join(kinds))(*p.pattern, p.n_minor, *factors, n_inner))
 
 
-def _all_ones(values):
+def all_ones(values):
+    """Whether stored values are known to be one."""
     owner = values.owner
     if isinstance(values, Constant):
         return bool((values.data == 1).all())

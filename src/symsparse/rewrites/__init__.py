@@ -1,3 +1,13 @@
 """Algebra on sparse ops, before they are lowered."""
 
-from symsparse.rewrites import basic, chains, densification, formats, products, samples, usmm
+from symsparse.rewrites import (
+    basic,
+    chains,
+    densification,
+    formats,
+    gathers,
+    products,
+    samples,
+    symmetric,
+    usmm,
+)

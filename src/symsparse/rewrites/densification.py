@@ -269,22 +269,28 @@ def product_with_densified_elementwise(fgraph, node):
     return DenseFromSparse()(product) if product.dtype == out.dtype else None
 
 
-def _read_as_sparse(fgraph, v):
-    """Whether all readers of the dense form `v` of a sparse matrix have, or make, something that reads the matrix."""
-    for node in readers(fgraph, v):
-        if isinstance(node.op, Sum | Sample | SparseFromDense) or is_dense_product(node.op):
-            continue
-        if not isinstance(node.op, Elemwise) or len(node.outputs) > 1:
+def _read_as_sparse(fgraph, v, known=None):
+    """Whether all readers of the dense form `v` of a sparse matrix have, or make, something that reads the matrix.
+
+    `known` has the answers so far: there may be many paths to a variable.
+    """
+    known = {} if known is None else known
+    if v not in known:
+        known[v] = all(_reads_as_sparse(fgraph, node, v, known) for node in readers(fgraph, v))
+    return known[v]
+
+
+def _reads_as_sparse(fgraph, node, v, known):
+    if isinstance(node.op, Sum | Sample | SparseFromDense) or is_dense_product(node.op):
+        return True
+    if not isinstance(node.op, Elemwise) or len(node.outputs) > 1:
+        return False
+    out = node.outputs[0]
+    if not isinstance(node.op.scalar_op, ps.Mul):
+        others = [w if w is v else constant_scalar(w) for w in node.inputs]
+        if None in others:
             return False
-        if not isinstance(node.op.scalar_op, ps.Mul):
-            others = [w if w is v else constant_scalar(w) for w in node.inputs]
-            if None in others:
-                return False
-            arguments = [np.zeros((), v.dtype) if w is v else w.data for w in others]
-            if not _is_zero(node.op.scalar_op, arguments, node.outputs[0].dtype):
-                return False
-        if node.outputs[0].type.broadcastable != v.type.broadcastable or not _read_as_sparse(
-            fgraph, node.outputs[0]
-        ):
+        arguments = [np.zeros((), v.dtype) if w is v else w.data for w in others]
+        if not _is_zero(node.op.scalar_op, arguments, out.dtype):
             return False
-    return True
+    return out.type.broadcastable == v.type.broadcastable and _read_as_sparse(fgraph, out, known)

@@ -2,24 +2,30 @@
 
 import math
 
-from pytensor.graph.basic import Constant
+import pytensor.tensor as pt
+from pytensor.tensor.basic import ExtractDiag
 from pytensor.tensor.elemwise import DimShuffle
 
-from symsparse.ops.arithmetic import MulSD, TrueDivSD
+from symsparse.lowering.base import check
+from symsparse.ops.arithmetic import MulSD, TrueDivSD, mul
 from symsparse.ops.base import is_sparse
-from symsparse.ops.construction import Diags
-from symsparse.ops.conversion import SquareDiagonal
+from symsparse.ops.conversion import Diag
 from symsparse.ops.elementwise import Neg
-from symsparse.ops.layout import AsFormat, Transpose, asformat, sum_duplicates
+from symsparse.ops.layout import Transpose, asformat, sum_duplicates
 from symsparse.ops.matmul import Dot, StructuredDot, TrueDot
+from symsparse.ops.reduction import sp_sum
+from symsparse.ops.sampling import Sample, SampledProduct
 from symsparse.ops.scaling import ColScaleCSC, col_scale, row_scale
 from symsparse.rewrites.base import (
+    is_dense_product,
+    is_dense_transpose,
     is_finite_constant,
     known_nnz,
     made_by,
     read_once,
     rewrites,
 )
+from symsparse.rewrites.facts import diagonal_of
 
 # -- factors ----------------------------------------------------------------------------------------------------
 
@@ -85,38 +91,87 @@ def column_scale_out_of_product(fgraph, node):
 # -- diagonal matrices ------------------------------------------------------------------------------------------
 
 
-def diagonal_of(x):
-    """The vector on the diagonal of a sparse variable that is known to be square and diagonal; else None."""
-    while made_by(x, Transpose, AsFormat):
-        x = x.owner.inputs[0]
-    if made_by(x, SquareDiagonal):
-        return x.owner.inputs[0]
-    if made_by(x, Diags) and x.owner.op.offsets == (0,):
-        v, _, n, m = x.owner.inputs
-        if n is m or (isinstance(n, Constant) and isinstance(m, Constant) and n.data == m.data):
-            return v
-    return None
-
-
 @rewrites(StructuredDot, Dot, TrueDot)
 def product_with_diagonal(fgraph, node):
     """diag(w) @ x = row_scale(x, w), x @ diag(w) = col_scale(x, w), and diag(w) @ d = w[:, None] * d for a dense d.
 
-    Numbers, entries and format are those of the product.
+    Diagonal are ``diags(w)``, ``square_diagonal(w)``, constants and frozen matrices that store the whole diagonal and
+    nothing else, and their transposes. Numbers, entries and format are those of the product.
     """
     a, b = node.inputs
     out = node.outputs[0]
-    w, v = (diagonal_of(u) if is_sparse(u) else None for u in node.inputs)
+    w, v = map(diagonal_of, node.inputs)
     if not is_sparse(out):
-        if w is not None and not is_sparse(b):
+        # What is an error must not become a broadcast.
+        if w is not None and not is_sparse(b) and w.type.broadcastable[0] == b.type.broadcastable[0]:
             return w * b if b.type.ndim == 1 else w[:, None] * b
-        if v is not None and not is_sparse(a):
+        if v is not None and not is_sparse(a) and v.type.broadcastable[0] == a.type.broadcastable[-1]:
             return a * v
-        return None
     if not (is_sparse(a) and is_sparse(b)) or (w is None and v is None):
         return None
     scaled = row_scale(sum_duplicates(b), w) if w is not None else col_scale(sum_duplicates(a), v)
-    return asformat(scaled, out.format)
+    return asformat(scaled, out.format) if is_sparse(out) else scaled.toarray()
+
+
+@rewrites(Diag, ExtractDiag)
+def diagonal_of_product(fgraph, node):
+    """diag(x @ y) = (x * y.T).sum(axis=1): of a product its diagonal alone, and so its trace.
+
+    With a sparse factor. And diag(sample(x @ y, p)) for any factors, where p is diagonal: the gradient of the w of
+    ``diags(w)`` in a product. It does not fire if something else reads the product, or if it may not be square.
+    """
+    if isinstance(node.op, Diag):
+        main = node.op.k == 0
+    else:
+        main = (node.op.offset, node.op.axis1, node.op.axis2) == (0, 0, 1)
+    found = _product(fgraph, node.inputs[0]) if main else None
+    if found is None:
+        return None
+    x, y, p = found
+    w, dtype = diagonal_of(p), node.inputs[0].dtype
+    if dtype == "bool" or (w is None and (p is not None or not _is_square(x, y))):
+        return None
+    y = y.T
+    if len({tuple(n == 1 for n in v.type.shape) for v in (x, y)}) > 1:  # what is an error would broadcast
+        return None
+    if is_sparse(x) or is_sparse(y):
+        x, y = x.astype(dtype), y.astype(dtype)
+        if not is_sparse(x) or (x.format == "csc" and is_sparse(y)):
+            x, y = y, x  # the product has the format of the first: csr rows are summed up as they are stored
+        diagonal = sp_sum(mul(x, y), axis=1)
+    elif w is None:
+        return None
+    else:
+        diagonal = (x * y).sum(axis=1)
+    if w is None or (w.type.shape[0] is not None and w.type.shape == diagonal.type.shape):
+        return diagonal
+    fits = check("sample: the shapes of the product and of the sparse matrix differ")
+    return fits(diagonal, pt.eq(w.shape[0], diagonal.shape[0]))
+
+
+def _product(fgraph, g, p=None):
+    """Factors of the product of matrices of which `g` is all that is read, and the pattern at which it is sampled."""
+    if not read_once(fgraph, g) or g.owner is None:
+        return None
+    op, inputs = g.owner.op, g.owner.inputs
+    if isinstance(op, Transpose) or is_dense_transpose(g):  # it has the same diagonal
+        return _product(fgraph, inputs[0], p)
+    if isinstance(op, Sample) and p is None:
+        return _product(fgraph, *inputs)
+    if isinstance(op, SampledProduct) and p is None:
+        return inputs
+    if isinstance(op, StructuredDot | Dot | TrueDot) or is_dense_product(op):
+        return (*inputs, p) if all(v.type.ndim == 2 for v in inputs) else None
+    return None
+
+
+def _is_square(x, y):
+    """Whether ``x @ y`` surely is."""
+    for a, b in ((x, y), (y, x)):
+        if (made_by(a, Transpose) or is_dense_transpose(a)) and a.owner.inputs[0] is b:
+            return True
+    n, m = x.type.shape[0], y.type.shape[1]
+    return n is not None and n == m
 
 
 # -- columns ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from symsparse.rewrites.base import (
     read_once,
     rewrites,
 )
+from symsparse.rewrites.facts import diagonal_of
 
 
 @rewrites(Sample)
@@ -66,7 +67,7 @@ def sampled_product(fgraph, node):
 
     Nothing of the size of x @ y is formed. The gradients of products of two sparse matrices, and those of `true_dot`,
     are such samples. Two dense factors have this as `sampling_dot`, also under functions and sums. It does not fire if
-    something else reads the product.
+    something else reads the product, or if x or y is diagonal: that product is a scaling.
     """
     g, p = node.inputs
     transposed = False
@@ -75,7 +76,7 @@ def sampled_product(fgraph, node):
     if not made_by(g, StructuredDot, Dot, TrueDot) or not read_once(fgraph, g) or g.dtype == "bool":
         return None
     x, y = g.owner.inputs
-    if x.type.ndim != 2 or y.type.ndim != 2:
+    if x.type.ndim != 2 or y.type.ndim != 2 or any(diagonal_of(v) is not None for v in (x, y)):
         return None
     return SampledProduct()(y.T, x.T, p) if transposed else SampledProduct()(x, y, p)
 
@@ -98,9 +99,10 @@ def sample_of_diagonal(fgraph, node):
 
 def is_zeros(d):
     """Whether a dense variable is known to hold zeros only."""
-    if not made_by(d, Alloc):
+    fills = made_by(d, Elemwise) and isinstance(d.owner.op.scalar_op, ps.Second)
+    if not fills and not made_by(d, Alloc):
         return False
-    value = constant_scalar(d.owner.inputs[0])
+    value = constant_scalar(d.owner.inputs[1 if fills else 0])
     return value is not None and value.data == 0
 
 
@@ -119,10 +121,13 @@ def _is_sum(g):
     return made_by(g, Elemwise) and isinstance(g.owner.op.scalar_op, ps.Add)
 
 
-def _has_increment(g):
-    """Whether a dense variable is zeros, incremented, or a sum or transpose with such a term."""
+def _has_increment(g, seen):
+    """Whether a dense variable is zeros, incremented, or a sum or transpose with such a term not among those seen."""
+    if g in seen:
+        return False
+    seen.add(g)
     if _is_sum(g) or is_dense_transpose(g):
-        return any(map(_has_increment, g.owner.inputs))
+        return any(_has_increment(v, seen) for v in g.owner.inputs)
     return _incremented(g) is not None
 
 
@@ -136,7 +141,7 @@ def sample_of_incremented(fgraph, node):
     g, p = node.inputs
     if is_sparse(g) or not read_once(fgraph, g):
         return None
-    if not _has_increment(g):
+    if not _has_increment(g, set()):
         return None
     if _is_sum(g):
         if not all(t.type.broadcastable == g.type.broadcastable for t in g.owner.inputs):

@@ -1,8 +1,10 @@
 """Products that are added to something: after canonicalisation, on lowered graphs, where a sum has few spellings."""
 
+import itertools
+
 import pytensor.tensor as pt
 from pytensor.compile import optdb
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.rewriting.basic import copy_stack_trace, dfs_rewriter, in2out, node_rewriter
 from pytensor.scalar.basic import Add, Mul, Neg, Sub, TrueDiv
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
@@ -78,6 +80,25 @@ def _term(fgraph, v):
     return None
 
 
+def _may_be_destroyed(fgraph, z, factor):
+    """Whether a product with a factor may, as far as one can tell now, be added to `z` itself."""
+    clients = fgraph.clients.get(z, [])  # none yet, where it is made for this
+    if isinstance(z, Constant) or z in fgraph.outputs or _base(z) is _base(factor):
+        return False
+    if z.owner is None:
+        protected = (getattr(feature, "protected", ()) for feature in fgraph._features)
+        return z not in itertools.chain(*protected)
+    views = z.owner.op.view_map.get(z.index)
+    return len(clients) <= 1 and (not views or _may_be_destroyed(fgraph, z.owner.inputs[views[0]], factor))
+
+
+def _base(v):
+    """What `v` is a view of."""
+    while v.owner is not None and v.index in v.owner.op.view_map:
+        v = v.owner.inputs[v.owner.op.view_map[v.index][0]]
+    return v
+
+
 @node_rewriter([Elemwise])
 def usmm(fgraph, node):
     """Z + alpha * (x @ y) = usmm(alpha, x, y, z): one pass, which adds to z.
@@ -85,7 +106,8 @@ def usmm(fgraph, node):
     In any spelling: ``z - (x @ y) * a / b``, ``-(x @ y) + z``, ``z + (y.T @ x.T).T`` and so on, with x or y sparse and
     scalar factors. Without it the product is an array of its own, which a second pass adds. It does not fire if
     something else reads the product, if z broadcasts, or if product, z and sum differ in dtype: the product would be
-    computed in another precision.
+    computed in another precision. And not for a csr matrix on the left if z must stay as it is: a copy of z, to which
+    the product is added, costs as much as the product and a sum that PyTensor computes in its place.
 
     An alpha that is infinite or NaN makes NaN of the empty rows of x @ y, as 0 * inf does in the sum.
     """
@@ -107,6 +129,8 @@ def usmm(fgraph, node):
             z, alpha = (z, -alpha) if i == 1 else (-z, alpha)
         dot = found.product.owner
         values, indices, indptr, x, n_minor = dot.inputs
+        if dot.op.gather and not _may_be_destroyed(fgraph, z, x):
+            continue
         z = z.T if found.transposed else z
         alpha = pt.cast(alpha, out.dtype)
         result = CompressedUsmm(dot.op.gather)(alpha, values, indices, indptr, x, z, n_minor)
