@@ -85,10 +85,10 @@ def test_shapes_known_when_called_may_be_too_large_for_their_indices(mode):
 
 def test_kernels_refuse_what_their_indices_cannot_count():
     """Arrays of zeros that nobody reads take no memory."""
-    with pytest.raises(ValueError, match="from_dense.*int64"):
+    with pytest.raises(ValueError, match=r"from_dense.*int64"):
         conversion.compress(np.zeros((1, INT32 + 1), "int8"), np.empty(0, "int32"))
     pattern = np.zeros(0, "int32"), np.zeros(2, "int32")
-    with pytest.raises(ValueError, match="rows are too many.*int64"):
+    with pytest.raises(ValueError, match=r"rows are too many.*int64"):
         indexing.take_pattern(*pattern, np.zeros(INT32 + 1, "int8"), pattern[0])
 
 

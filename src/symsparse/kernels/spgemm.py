@@ -190,9 +190,8 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
     b = b_values, unsigned(b_indices), unsigned(b_indptr)
     work, least = _work(a[1], a[2], b[2])
     counted = indptr.dtype.type(least) == least
-    if not (counted and fits_memory(least, a_values.itemsize + a_indices.itemsize)) and is_canonical(
-        b_indices, b_indptr
-    ):
+    fits = fits_memory(least, a_values.itemsize + a_indices.itemsize)
+    if not (counted and fits) and is_canonical(b_indices, b_indptr):
         if not counted:
             raise ValueError(TOO_MANY)
         raise MemoryError("dot: the memory that is available cannot hold the product")
