@@ -157,7 +157,6 @@ def test_what_surely_does_not_fit_the_memory_is_refused_at_once(monkeypatch):
         arithmetic.add_to_dense(*a, np.zeros((1, 50_000)), 50_000)
     # What may be far too much is no reason: these entries are all stored many times.
     a, b = outer(2_000, repeats=60)
-    monkeypatch.setattr(memory, "WORTH_ASKING", 0)
     values, _, indptr = spgemm.product(*a, *b, 1, 2_000)
     assert indptr[-1] == len(values) == 2_000**2
     assert (values == 60).all()

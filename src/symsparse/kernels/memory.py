@@ -102,10 +102,10 @@ def trimmed(buffer, n):
 def available():
     """Bytes that can be used without swapping, in this machine and in its container; 2**63 - 1 where nobody says."""
     left = _LARGEST
-    with contextlib.suppress(OSError, TypeError):
-        left = 1024 * int(re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())[1])
-    with contextlib.suppress(OSError, TypeError):
-        own = re.search(r"(?m)^0::/(.*)$", Path("/proc/self/cgroup").read_text())[1]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        left = 1024 * int(re.findall(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())[0])
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        own = re.findall(r"(?m)^0::/(.*)$", Path("/proc/self/cgroup").read_text())[0]
         for group in {Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup", own)}:
             with contextlib.suppress(OSError, ValueError):  # no limit
                 limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
