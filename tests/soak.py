@@ -2,20 +2,27 @@
 
 Each seed makes one expression of public functions on sparse and dense inputs of random formats, dtypes and shapes,
 with its gradients, and runs it on awkward values in both modes. It prints what differed as JSON, with the seeds:
-``--seed 17 --count 1`` makes one again. Live allocations of compiled code must come back to where they were.
+``--seed 17 --count 1`` makes one again. It ends with status 1 if anything was wrong.
+
+Memory must stay flat. Calls leave nothing behind: no allocation of compiled code, no Python object. A function that is
+dropped leaves nothing of its graph, only machine code, which Numba never frees: as much for each piece of code as
+PyTensor's own functions, some of which are compiled at the end to compare.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import resource
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import scipy.sparse as sp
+from numba.core.codegen import JITCodeLibrary
 from numba.core.runtime import _nrt_python as nrt
 
 import symsparse as ss
@@ -173,6 +180,8 @@ class Expression:
                 pytensor.function(self.inputs, self.outputs, mode=m, on_unused_input="ignore")
                 for m in (mode, reference_mode)
             )
+        graphs = [function.maker.fgraph for function in (fast, slow)]
+        self.nodes = [weakref.ref(node) for graph in graphs for node in graph.apply_nodes]
         rng = np.random.default_rng(self.rng.integers(2**32))
         for ugly in UGLY:
             values = [make(ugly, rng) for make in self.makers]
@@ -186,7 +195,16 @@ class Expression:
             different = self.compare(*results)
             if different is not None:
                 return f"{different} ({ugly})"
-        return None
+        return self.growth(fast, rng) if mode == MODES["numba"] else None
+
+    def growth(self, function, rng):
+        """What calls leave behind, or None."""
+        values = [make({}, rng) for make in self.makers]
+        try:
+            left = [left_by_calls(function, values) for _ in range(3)]  # Python's own caches come and go
+        except REFUSALS:
+            return None
+        return f"{CALLS} calls leave objects behind: {left}" if min(left) >= CALLS else None
 
     def compare(self, fast, slow):
         failed = [isinstance(r, Exception) for r in (fast, slow)]
@@ -207,10 +225,99 @@ class Expression:
         return None
 
 
+CALLS = 200
+
+
+def left_by_calls(function, values):
+    """How many more memory blocks Python holds after some calls than before."""
+    with np.errstate(all="ignore"):
+        function(*values)
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(CALLS):
+            function(*values)
+    gc.collect()
+    return sys.getallocatedblocks() - before
+
+
 def live():
     """Allocations of compiled code that nobody has freed."""
     gc.collect()
     return nrt.memsys_get_stats_alloc() - nrt.memsys_get_stats_free()
+
+
+def resident():
+    """MiB of this process that are in memory now; where the system does not say, the most that ever were."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * resource.getpagesize() / 2**20
+    except (AttributeError, OSError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+class Growth:
+    """Memory that the process gained, and pieces of machine code that Numba made or loaded meanwhile."""
+
+    pieces = 0
+
+    def __init__(self):
+        self.memory, self.before = resident(), Growth.pieces
+
+    def report(self):
+        gained, pieces = resident() - self.memory, Growth.pieces - self.before
+        return {"mib": round(gained), "code": pieces, "mib_each": round(gained / max(1, pieces), 2)}
+
+    @staticmethod
+    def count_code():
+        finalize = JITCodeLibrary._finalize_specific
+
+        def counted(self):
+            Growth.pieces += 1
+            return finalize(self)
+
+        JITCodeLibrary._finalize_specific = counted
+
+
+def compile_dense(count):
+    """Functions of PyTensor's own, each another one."""
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        d = pt.dmatrix()
+        made = [d]
+        for _ in range(4):
+            steps = (
+                pt.sin(made[-1]),
+                made[-1] * d,
+                made[-1] @ d.T @ d,
+                made[-1][::-1] + 1,
+                made[-1].cumsum(0),
+            )
+            made.append(steps[rng.integers(len(steps))])
+        gradient = pytensor.grad(pt.sin(made[-1]).sum(), d)
+        pytensor.function([d], [made[-1], gradient], mode="NUMBA")(np.ones((3, 3)))
+
+
+def soak(seed, mode, report):
+    """One seed."""
+    before = live()
+    try:
+        expression = Expression(seed)
+        different = expression.difference(mode)
+    except Exception as e:  # the soak goes on, and says so at its end
+        different = f"{type(e).__name__}: {e}"[:1500]
+    if different is not None:
+        report["wrong"].append(f"seed {seed} {getattr(expression, 'steps', '')}: {different}")
+        print(report["wrong"][-1], file=sys.stderr, flush=True)
+        return
+    refused, nodes = getattr(expression, "refused", False), expression.nodes
+    del expression
+    # Numba's code does not let go of what it holds where it raises an error.
+    if live() > before and not refused:
+        report["leaks"].append(seed)
+    if any(node() is not None for node in nodes):
+        report["kept"].append(seed)
 
 
 def main():
@@ -221,31 +328,24 @@ def main():
     parser.add_argument("--mode", choices=MODES, default="numba")
     arguments = parser.parse_args()
     nrt.memsys_enable_stats()
+    Growth.count_code()
     end = np.inf if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
-    seed, wrong, leaks, memory = arguments.seed, [], [], []
-    while time.monotonic() < end and (arguments.count is None or seed < arguments.seed + arguments.count):
-        before = live()
-        try:
-            expression = Expression(seed)
-            different = expression.difference(MODES[arguments.mode])
-        except Exception as e:  # the soak goes on, and says so at its end
-            different = f"{type(e).__name__}: {e}"[:1500]
-        if different is not None:
-            wrong.append(f"seed {seed} {getattr(expression, 'steps', '')}: {different}")
-            print(wrong[-1], file=sys.stderr, flush=True)
-        refused = getattr(expression, "refused", False)
-        expression = None
-        # Numba's code does not let go of what it holds where it raises an error.
-        if live() > before and different is None and not refused:
-            leaks.append(seed)
-        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    seed, report = arguments.seed, {"wrong": [], "leaks": [], "kept": []}
+    soak(seed, MODES[arguments.mode], report)  # and all that is imported with the first compilation
+    growth = Growth()
+    while time.monotonic() < end and (arguments.count is None or seed < arguments.seed + arguments.count - 1):
         seed += 1
-    count = seed - arguments.seed
-    print(
-        json.dumps(
-            {"count": count, "wrong": wrong, "leaks": leaks, "memory_mib": memory[:: max(1, count // 10)]}
-        )
-    )
+        soak(seed, MODES[arguments.mode], report)
+    report |= {"count": seed + 1 - arguments.seed, "memory": growth.report()}
+    if arguments.mode == "numba" and report["count"] >= 20:
+        compile_dense(2)
+        growth = Growth()
+        compile_dense(12)
+        report["dense"] = growth.report()
+        if report["memory"]["mib_each"] > 1.5 * report["dense"]["mib_each"]:
+            report["wrong"].append("more memory for each piece of code than PyTensor's own functions take")
+    print(json.dumps(report))
+    raise SystemExit(1 if report["wrong"] or report["leaks"] or report["kept"] else 0)
 
 
 if __name__ == "__main__":

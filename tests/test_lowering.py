@@ -1,5 +1,7 @@
 """What a compiled graph consists of: no symbolic phase of a constant pattern, no copied pattern, fused loops."""
 
+import gc
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -11,6 +13,7 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 
 import symsparse as ss
+from symsparse.lowering import base
 from symsparse.lowering.arithmetic import IntersectionPattern, Union, UnionPattern, UnionValues
 from symsparse.lowering.base import KernelOp
 from symsparse.lowering.conversion import Densify
@@ -258,3 +261,18 @@ def test_rows_that_follow_each_other_are_not_copied_for_a_product(a):
     assert count(f, RunPattern) == 1
     assert not count(f, Positions)
     np.testing.assert_allclose(f(a, np.arange(6.0), 1), a.toarray()[1:3] @ np.arange(6.0))
+
+
+def test_what_is_known_of_patterns_goes_with_their_graph():
+    gc.collect()
+    before = len(base._structures), len(base._keys)
+    x, y = ss.csr_matrix("x"), ss.csr_matrix("y")
+    shared = ss.structured_dot(x, y)
+    sums = [shared + shared * 2, ss.structured_dot(x, y) * 3 + shared]  # equal patterns: no union
+    f = pytensor.function([x, y], sums, mode=python_mode)
+    assert not count(f, Union, UnionPattern)
+    assert len(base._structures) > before[0]
+    del x, y, shared, sums, f
+    gc.collect()
+    assert len(base._structures) <= before[0]
+    assert len(base._keys) <= before[1]

@@ -1,9 +1,12 @@
-"""Threads, forks, interrupts and limits of memory, with compiled functions."""
+"""Threads, pools of processes, forks, interrupts and limits of memory, with compiled functions."""
 
 import os
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 PRELUDE = """
@@ -56,6 +59,47 @@ for a, b in zip(f(A, v), first):
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 """
 
+# As samplers do it: a density and its gradient, compiled here, go as a pickle to workers that take steps with them.
+SAMPLERS = """
+import cloudpickle, multiprocessing, numba
+from concurrent.futures import ProcessPoolExecutor
+from tests.test_processes import sample
+if __name__ == "__main__":  # forkserver and spawn import this module
+    B = ss.shared(sp.random_array((50, n), density=1e-4, format="csc", rng=rng), name="B")
+    mean = ss.constant(A) @ w  # of more than a megabyte
+    logp = -((mean - v) ** 2).sum() / n - (ss.tanh(B) @ w).sum() ** 2 - (ss.csc_from_dense(w[None]) * 2).sum()
+    payload = cloudpickle.dumps(pytensor.function([w], [logp, pytensor.grad(logp, w)]))
+    want = [sample(payload, seed) for seed in range(4)]
+    assert len(set(total for total, *_ in want)) == 4
+    for method in sys.argv[1].split(","):
+        if method == "loky":
+            import joblib
+            with joblib.parallel_config(backend="loky", inner_max_num_threads=2):
+                got = joblib.Parallel(n_jobs=2)(joblib.delayed(sample)(payload, seed) for seed in range(4))
+        else:
+            context = multiprocessing.get_context(method)
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                got = list(pool.map(sample, [payload] * 4, range(4)))
+        assert np.allclose([g[0] for g in got], [s[0] for s in want], rtol=1e-9), (method, got, want)
+        assert os.getpid() not in [pid for _, pid, *_ in got]
+        limit = 2 if method == "loky" else numba.config.NUMBA_NUM_THREADS
+        assert all(threads <= limit and tasks <= limit for *_, threads, tasks in got), (method, got)
+"""
+
+# As schedulers of tasks do it: many threads that call, each with a copy, and the threads of the kernels below them.
+NESTED = """
+from concurrent.futures import ThreadPoolExecutor
+from tests.test_processes import tasks
+f(A, v)
+before = tasks()
+def work(f):
+    assert all(right(f) for _ in range(20))
+    return tasks()
+with ThreadPoolExecutor(8) as pool:
+    most = max(pool.map(work, [f.copy() for _ in range(32)]))
+assert most - before <= 8 + 4, (before, most)  # the callers, and one set of threads for all of them
+"""
+
 INTERRUPT = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,23 +140,57 @@ try:
     g(sp.csr_array(np.ones((50_000, 1))), sp.csr_array(np.ones((1, 50_000))))  # 2.5e9 entries
 except ValueError as e:
     assert "index_dtype='int64'" in str(e), e
-except MemoryError:  # a product grows as it is computed, and here it meets the limit first
-    pass
 else:
     raise SystemExit("wrapped around")
 assert right(f)
 """
 
 
+def tasks():
+    """Threads of this process, of Python and of others."""
+    return len(os.listdir("/proc/self/task")) if sys.platform.startswith("linux") else 0
+
+
+def sample(payload, seed):
+    """A few steps of a sampler with a pickled function: the sum of densities; process, threads to use, threads made."""
+    warnings.simplefilter("error")
+    import cloudpickle
+    import numba
+
+    before = tasks()
+    function = cloudpickle.loads(payload)
+    rng = np.random.default_rng(seed)
+    position, total = np.zeros(60_000), 0.0
+    for _ in range(5):
+        logp, gradient = function(position)
+        position = position + 1e-2 * gradient + rng.normal(size=len(position))
+        total += float(logp)
+    return total, os.getpid(), numba.get_num_threads(), tasks() - before
+
+
 def run(program, *arguments, **changes):
     command = [sys.executable, "-W", "ignore", "-c", PRELUDE + program, *arguments]
-    done = subprocess.run(command, env={**os.environ, **changes}, capture_output=True, text=True)
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, env={**os.environ, **changes}, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:] or done.returncode
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_children_of_a_process_that_used_threads():
     run(FORK, NUMBA_NUM_THREADS="4")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="fork and forkserver as on Unix")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver", "loky"])
+def test_pools_of_samplers(method):
+    run(SAMPLERS, method, NUMBA_NUM_THREADS="4")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads as on Linux")
+def test_threads_below_threads_are_not_multiplied():
+    run(NESTED, NUMBA_NUM_THREADS="4")
 
 
 @pytest.mark.parametrize("seconds", ["1.5", pytest.param("60", marks=pytest.mark.slow)])

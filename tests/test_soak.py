@@ -23,8 +23,10 @@ def test_random_expressions_agree_with_the_reference(mode, seed, count):
     done = subprocess.run(
         command, cwd=Path(__file__).parents[1], env=os.environ, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout, done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["count"] == count
     assert not report["wrong"], "\n".join(report["wrong"])
     assert not report["leaks"]
+    assert not report["kept"]
+    assert done.returncode == 0

@@ -87,6 +87,13 @@ def check_pattern(format, n_values, indices, indptr, shape):
         raise bad(f"{minor} index {low if low < 0 else high} is outside 0..{n_minor - 1}")
 
 
+def pattern_keys(value):
+    """Row-major position of each stored entry; as Python's integers, which are slow, where int64 cannot count them."""
+    rows, cols = value.tocoo().coords
+    n, m = map(int, value.shape)
+    return rows.astype(np.int64 if n * m <= np.iinfo(np.int64).max else object) * m + cols
+
+
 def _plain(array, dtype):
     """The vector itself if it has this dtype, lies in one piece and is aligned; else a copy that does."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
@@ -311,7 +318,7 @@ class SparseTensorType(Type, HasDataType, HasShape):
         for x in (a, b):
             x = x.tocoo(copy=True)
             x.sum_duplicates()
-            key = x.coords[0].astype(np.int64) * x.shape[1] + x.coords[1]
+            key = pattern_keys(x)
             order = np.argsort(key, kind="stable")
             keys.append(key[order])
             values.append(x.data[order])

@@ -1,5 +1,8 @@
 """Elementwise operations in functions with sparse matrices: values, and who gets this code and who does not."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -121,3 +124,18 @@ def test_equal_functions_merge_and_others_do_not():
     assert exp != log
     assert exp(x).dtype == "float64"
     assert exp.impl(1.0) == np.exp(1.0)
+
+
+def test_code_of_an_elementwise_operation_keeps_no_graph():
+    """Numba keeps the code as long as the process lives, and the graph could hold a large constant."""
+    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
+
+    import symsparse.backends.numba_math  # noqa: F401
+
+    constant = pt.constant(np.ones(5))
+    out = pt.sin(pt.cos(constant))
+    code, _ = numba_funcify_and_cache_key(out.owner.op, node=out.owner)
+    before = weakref.ref(constant.data)
+    del constant, out
+    gc.collect()
+    assert before() is None, code

@@ -169,6 +169,45 @@ assert layout.is_canonical(np.array([0, 2], "int32"), np.array([0, 2], "int32"))
     run(tmp_path, program)
 
 
+# Functions of PyTensor alone that are compiled beside sparse ones, from parts that both have in common.
+DENSE = """
+import sys, numpy as np, pytensor, pytensor.tensor as pt
+x, v, n = pt.dmatrix("x"), pt.dvector("v"), pt.lvector("n")
+loss = (pt.exp(x @ v) * v.sum()).sum() + x[n].sum()
+outs = [loss, pytensor.grad(loss, x), pt.join(0, n, n), x.T[::-1]]
+f = pytensor.function([x, v, n], outs)
+X, V, N = np.arange(6.0).reshape(2, 3) / 9, np.array([1.0, -2.0, 0.5]), np.array([1, 1, 0])
+got, e = f(X, V, N), np.exp(X @ V)
+right = [(e * V.sum()).sum() + X[N].sum(), np.outer(e, V) * V.sum() + [[1], [2]], [1, 1, 0, 1, 1, 0], X.T[::-1]]
+assert len(got) == len(right) and all(np.allclose(a, b) for a, b in zip(got, right)), got
+"""
+SPARSE = """
+import scipy.sparse as sp, symsparse as ss
+A = sp.csr_array(np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]))
+a = ss.csr_matrix("a", dtype="float64")
+made = pytensor.function([a, v], pt.exp(a @ v) * v.sum())(A, V)
+assert np.allclose(made, np.exp(A @ V) * V.sum()), made
+"""
+WITHOUT = """
+import sys
+sys.modules["symsparse"] = None  # as if it were not installed
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["with first", "without first"])
+def test_an_environment_without_symsparse_shares_the_cache(tmp_path, order):
+    """It reads what we wrote, and we read what it wrote; a file that neither can use would end it with an error."""
+    ours = "import symsparse" + DENSE + SPARSE
+    runs = [(ours, ""), (DENSE, WITHOUT)] * 2
+    for program, before in runs if order == "with first" else [(DENSE, WITHOUT), *runs]:
+        run(tmp_path, program, before)
+    stored = sorted(p.name for p in tmp_path.rglob("*.nbc"))
+    for program, before in runs:
+        run(tmp_path, program, before)
+    assert sorted(p.name for p in tmp_path.rglob("*.nbc")) == stored  # nothing was compiled again
+
+
 WORKER = """
 import sys, time, numpy as np
 from symsparse.kernels import reduction, conversion

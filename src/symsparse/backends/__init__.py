@@ -1,19 +1,31 @@
 """Glue at the edge of each linker; the module of a linker is imported at the first compilation for it."""
 
+import functools
+
 from pytensor.compile import optdb
 from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.link.numba.linker import NumbaLinker
 
 from symsparse.backends import checking as checking
 
 
-class LoadBackend(GraphRewriter):
-    """Import the registrations for the linker that a graph is compiled for."""
+def _load_first(original):
+    """The registrations for Numba, imported where it is first asked for code.
 
-    def apply(self, fgraph):
-        mode = getattr(fgraph, "_compile_mode", None)
-        if any(cls.__name__ == "NumbaLinker" for cls in type(getattr(mode, "linker", None)).__mro__):
-            import symsparse.backends.numba
-            import symsparse.backends.numba_math
+    Not by a rewrite: a function that comes out of a pickle was rewritten in another process.
+    """
+
+    @functools.wraps(original)
+    def fgraph_convert(self, fgraph, **kwargs):
+        import symsparse.backends.numba
+        import symsparse.backends.numba_math
+
+        return original(self, fgraph, **kwargs)
+
+    return fgraph_convert
+
+
+NumbaLinker.fgraph_convert = _load_first(NumbaLinker.fgraph_convert)
 
 
 class FuseReductions(GraphRewriter):
@@ -46,8 +58,6 @@ class SwapLargeConstants(GraphRewriter):
         swap_large_constants(fgraph)
 
 
-_TAGS = ("fast_run", "fast_compile", "minimum_compile")
-optdb.register("symsparse_load_backend", LoadBackend(), *_TAGS, position=0.0799)
 # PyTensor fuses reductions at 100, in the same graphs: not in those with this second tag excluded.
 optdb.register(
     "symsparse_fuse_reductions", FuseReductions(), "numba", "symbolic_op_recognition", position=99.9

@@ -14,6 +14,7 @@ from numba.core import types
 from numba.core.config import CPU_FEATURES
 from numba.extending import intrinsic
 from pytensor import config
+from pytensor.graph.basic import Apply
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch import elemwise, vectorize_codegen
 from pytensor.link.numba.dispatch.basic import (
@@ -144,9 +145,17 @@ def _register(op_type, function):
 
     @register_funcify_and_cache_key(op_type)
     def funcify(op, node=None, **kwargs):
-        if _ours(op) is None:
-            return original(op, node=node, **kwargs)
-        return (hinted if deserves_hints(op) else plain)(op, node=node, **kwargs)
+        code = original if _ours(op) is None else hinted if deserves_hints(op) else plain
+        return code(op, node=alone(node), **kwargs)
+
+
+def alone(node):
+    """This node without the graph around it.
+
+    PyTensor's code of an elementwise operation keeps its node, Numba keeps this code as long as the process lives, and
+    a node leads to all that it is computed from: to constant matrices, too.
+    """
+    return Apply(node.op, [v.type() for v in node.inputs], [v.type() for v in node.outputs])
 
 
 _register(Elemwise, elemwise.numba_funcify_Elemwise)

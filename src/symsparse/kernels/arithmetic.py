@@ -8,7 +8,7 @@ import numpy as np
 
 from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.csm import same_pattern
-from symsparse.kernels.memory import empty, trimmed, zeros
+from symsparse.kernels.memory import empty, fits_memory, trimmed, zeros
 
 SHORT = 12  # entries of both matrices in a row, on average
 
@@ -199,6 +199,8 @@ def add_to_dense(values, indices, indptr, y, n_minor):
     n_major = len(indptr) - 1
     if (y.shape[0] != n_major and y.shape[0] != 1) or (y.shape[1] != n_minor and y.shape[1] != 1):
         raise ValueError("add: the shapes of the sparse and the dense operand do not fit")
+    if not fits_memory(np.float64(n_major) * n_minor, values.itemsize):
+        raise MemoryError("add: the memory that is available cannot hold the dense sum")
     indices, indptr = unsigned(indices), unsigned(indptr)
     out = empty((n_major, n_minor), values.dtype)
     for r in range(n_major):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty, zeros
 
 
@@ -17,10 +17,17 @@ def densify(values, indices, indptr, n_minor):
     return out
 
 
+@loop
+def _require_fit(size, index_like):
+    if index_like.dtype.type(size) != size:
+        raise ValueError("from_dense: the dense matrix does not fit int32 indices; use index_dtype='int64'")
+
+
 @kernel
 def compress(dense, index_like):
     """Values, indices and indptr of the entries of a dense matrix that are not zero, by rows. NaN is not zero."""
     n, m = dense.shape
+    _require_fit(max(n, m), index_like)
     indptr = np.zeros(n + 1, dtype=index_like.dtype)
     nnz = 0
     for r in range(n):
@@ -28,10 +35,7 @@ def compress(dense, index_like):
             if dense[r, c] != 0:
                 nnz += 1
         indptr[r + 1] = nnz
-    if indptr[n] != nnz:
-        raise ValueError(
-            "from_dense: the dense matrix has too many entries for int32 indices; use index_dtype='int64'"
-        )
+    _require_fit(nnz, index_like)
     room = nnz + 1  # zeros are written too, and overwritten
     values, indices = empty(room, dense.dtype), empty(room, index_like.dtype)
     at = np.int64(0)

@@ -19,6 +19,8 @@ def check_pattern(indices, indptr, n_values, n_major, n_minor):
             raise ValueError("CSM: malformed pattern: indptr decreases")
     if len(indices) != n_values or indptr[n_major] != n_values:
         raise ValueError("CSM: malformed pattern: values, indices and the end of indptr disagree")
+    if indices.dtype.type(n_major) != n_major or indices.dtype.type(n_minor) != n_minor:
+        raise ValueError("CSM: the shape does not fit int32 indices; pass int64 indices")
     for k in range(len(indices)):
         if indices[k] < 0 or indices[k] >= n_minor:
             raise ValueError("CSM: malformed pattern: an index is outside the matrix")

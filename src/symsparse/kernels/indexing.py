@@ -21,6 +21,8 @@ def _position(index, n):
 def take_pattern(indices, indptr, rows, carried):
     """Pattern of the given major slices, and what its entries carry."""
     n = len(indptr) - 1
+    if indptr.dtype.type(len(rows)) != len(rows):
+        raise ValueError("getitem: the rows are too many for int32 indices; use index_dtype='int64'")
     new_indptr = np.empty(len(rows) + 1, dtype=indptr.dtype)
     new_indptr[0] = 0
     nnz = np.int64(0)

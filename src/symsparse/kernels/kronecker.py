@@ -3,6 +3,7 @@
 import numpy as np
 
 from symsparse.kernels.base import kernel
+from symsparse.kernels.memory import fits_memory
 
 _LARGEST = np.iinfo(np.int64).max
 
@@ -21,12 +22,14 @@ def kron_pattern(a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
     for size in (_product(n, m), _product(a_minor, b_minor), nnz):
         if size < 0 or a_indices.dtype.type(size) != size:
             raise ValueError("kron: the result does not fit int32 indices; use index_dtype='int64'")
+    if not fits_memory(nnz, 3 * a_indices.itemsize):
+        raise MemoryError("kron: the memory that is available cannot hold the product")
     indices = np.empty(nnz, dtype=a_indices.dtype)
     indptr = np.zeros(n * m + 1, dtype=a_indptr.dtype)
     a_source = np.empty(nnz, dtype=a_indices.dtype)
     b_source = np.empty(nnz, dtype=a_indices.dtype)
     at = 0
-    for r in range(n):
+    for r in range(n if nnz else 0):
         for s in range(m):
             for k in range(a_indptr[r], a_indptr[r + 1]):
                 start = a_indices[k] * b_minor

@@ -1,10 +1,19 @@
-"""Large outputs in huge pages: their first touch costs one page fault for 2 MB instead of one for 4 KB.
+"""Large outputs: in huge pages, and refused where they surely do not fit the memory that is there.
 
-NumPy's allocator asks for huge pages itself, Numba's does not; with an output of 80 MB that made a factor of 2 to 5.
+The first touch of a huge page costs one page fault for 2 MB instead of one for 4 KB. NumPy's allocator asks for huge
+pages itself, Numba's does not; with an output of 80 MB that made a factor of 2 to 5.
+
+The system refuses a request that is larger than all memory. It grants smaller ones, whatever is in use already, and
+swaps or ends the process when they are written to.
 """
 
+import contextlib
+import ctypes
+import re
 import sys
+from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -17,6 +26,8 @@ LARGE = 1 << 22  # bytes from which it is worth a system call, as in NumPy
 FRESH = 1 << 25  # bytes from which malloc always gives fresh pages
 HUGE_PAGE = 1 << 21
 MADV_DONTNEED, MADV_HUGEPAGE = 4, 14
+WORTH_ASKING = 1 << 30  # bytes from which the system is asked how much there is: 0.1 ms
+_LARGEST = 2**63 - 1
 
 
 @intrinsic
@@ -86,3 +97,41 @@ def trimmed(buffer, n):
     out = empty(n, buffer.dtype)
     out[:] = buffer[:n]
     return out
+
+
+def available():
+    """Bytes that can be used without swapping, in this machine and in its container; 2**63 - 1 where nobody says."""
+    left = _LARGEST
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        left = 1024 * int(re.findall(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())[0])
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        own = re.findall(r"(?m)^0::/(.*)$", Path("/proc/self/cgroup").read_text())[0]
+        for group in {Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup", own)}:
+            with contextlib.suppress(OSError, ValueError):  # no limit
+                limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+                cached = re.findall(r"(?m)^(?:in)?active_file (\d+)$", (group / "memory.stat").read_text())
+                left = min(left, limit - used + sum(map(int, cached)))
+    return left
+
+
+_SYMBOL = "symsparse.available_memory"
+_asked = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: available())  # lives as long as code that may call it
+llvm.add_symbol(_SYMBOL, ctypes.cast(_asked, ctypes.c_void_p).value)
+
+
+@intrinsic
+def _available(context):
+    """`available` by a symbol, so that the code can be kept on disk. Python's lock is taken for the call."""
+
+    def codegen(context, builder, signature, args):
+        symbol = ir.FunctionType(ir.IntType(64), [])
+        return builder.call(cgutils.get_or_insert_function(builder.module, symbol, _SYMBOL), [])
+
+    return types.int64(), codegen
+
+
+@loop
+def fits_memory(count, itemsize):
+    """Whether so many elements, each of which will surely be written, find memory without swapping."""
+    size = np.float64(count) * itemsize
+    return size < WORTH_ASKING or size <= _available()

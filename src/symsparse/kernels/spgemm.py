@@ -14,11 +14,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from symsparse.kernels.base import kernel, loop, unsigned
-from symsparse.kernels.memory import empty, trimmed
+from symsparse.kernels.layout import is_canonical
+from symsparse.kernels.memory import empty, fits_memory, trimmed
 from symsparse.kernels.threading import run_chunks, threads_for
 
 RUN = 1 << 16  # multiply-adds between two looks at the room that is left
 RUN_OF_A_THREAD = 1 << 22  # ... and between two appends: each is a moment when all threads wait
+DOUBLED = 1 << 25  # entries from which a result grows no faster than by doubling
+
+TOO_MANY = "dot: the product has too many entries for int32 indices; use index_dtype='int64'"
 
 _SHIFT = np.uint64(6)  # 64 columns in a word, 64 words in a word of the upper level
 _BIT = np.uint64(63)
@@ -40,16 +44,23 @@ def _lowest_bit(context, word):
 
 @loop
 def _work(a_indices, a_indptr, b_indptr):
-    """Number of multiply-adds before each row."""
+    """Number of multiply-adds before each row; and of entries at least: the longest slice of b that a row meets.
+
+    Those of a slice of b are as many different ones only if b stores none twice.
+    """
     work = np.empty(len(a_indptr), dtype=np.int64)
-    total = np.int64(0)
+    total, least = np.int64(0), np.int64(0)
     work[0] = 0
     for r in range(len(a_indptr) - 1):
+        longest = np.int64(0)
         for k in range(a_indptr[r], a_indptr[r + 1]):
             i = np.int64(a_indices[k])
-            total += np.int64(b_indptr[i + 1]) - np.int64(b_indptr[i])
+            length = np.int64(b_indptr[i + 1]) - np.int64(b_indptr[i])
+            total += length
+            longest = max(longest, length)
         work[r + 1] = total
-    return work
+        least += longest
+    return work, least
 
 
 @loop
@@ -120,8 +131,12 @@ def _empty_row(n_minor, like):
 
 @loop
 def _capacity(made, done, total):
-    """Room for the entries made by so much of all work, and for what is to come if it is like what has been."""
-    return made + min(total - done, np.int64(1.1 * made * ((total - done) / max(1, done))) + RUN)
+    """Room for the entries made by so much of all work, and for what is to come if it is like what has been.
+
+    What is foreseen may be far too much, as where heavy rows come first: a large result at most doubles.
+    """
+    to_come = min(total - done, np.int64(1.1 * made * ((total - done) / max(1, done))) + RUN)
+    return made + min(to_come, max(made, DOUBLED))
 
 
 @loop
@@ -174,7 +189,13 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
     indptr = np.zeros_like(a_indptr)
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
     b = b_values, unsigned(b_indices), unsigned(b_indptr)
-    work = _work(a[1], a[2], b[2])
+    work, least = _work(a[1], a[2], b[2])
+    counted = indptr.dtype.type(least) == least
+    fits = fits_memory(least, a_values.itemsize + a_indices.itemsize)
+    if not (counted and fits) and is_canonical(b_indices, b_indptr):
+        if not counted:
+            raise ValueError(TOO_MANY)
+        raise MemoryError("dot: the memory that is available cannot hold the product")
     threads = threads_for(work[n])
     if threads == 1:
         values, indices, nnz = _product_of_one_thread(a, b, n_minor, work, indptr)
@@ -204,7 +225,7 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
             run_chunks(_append, each, (indices, values, run_indices, run_values, made))
         nnz = made[threads]
     if indptr.dtype.type(nnz) != nnz:
-        raise ValueError("dot: the product has too many entries for int32 indices; use index_dtype='int64'")
+        raise ValueError(TOO_MANY)
     for r in range(n):
         indptr[r + 1] += indptr[r]
     return trimmed(values, nnz), trimmed(indices.view(a_indices.dtype), nnz), indptr

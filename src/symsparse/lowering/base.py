@@ -275,27 +275,30 @@ def pattern_key(*pattern):
     return tuple(_key(v) for v in pattern)
 
 
-# Equal structures get equal numbers. Each variable is looked at once, however many paths lead to it; a rewrite
-# replaces what it stands on by equals only, so its number stays right.
-_numbers: Any = weakref.WeakKeyDictionary()
-_structures: dict[Any, int] = {}
+class _Key:
+    """What all variables of equal structure have in common, as long as one of them lives."""
+
+    __slots__ = ("__weakref__",)
+
+
+# Each variable is looked at once, however many paths lead to it; a rewrite replaces what it stands on by equals only,
+# so its key stays right.
+_keys: Any = weakref.WeakKeyDictionary()
+_structures: Any = weakref.WeakValueDictionary()
 
 
 def _key(v):
     v = unchecked(v)
-    structure: Any
-    found = _numbers.get(v)
+    found = _keys.get(v)
     if found is None:
-        owner = v.owner
+        owner, found = v.owner, _Key()
         if isinstance(v, Constant) and isinstance(v.data, np.ndarray):
-            structure = (v.type, hash_from_ndarray(v.data))
+            found = _structures.setdefault((v.type, hash_from_ndarray(v.data)), found)
         elif owner is not None and isinstance(
             owner.op, KernelOp | CSMProperties | HasCanonicalFormat | Shape_i | Join | MakeVector
         ):
-            structure = (owner.op, v.index, *map(_key, owner.inputs))
-        else:
-            structure = next(_counter)  # a leaf: equal to itself alone
-        found = _numbers[v] = _structures.setdefault(structure, len(_structures))
+            found = _structures.setdefault((owner.op, v.index, *map(_key, owner.inputs)), found)
+        _keys[v] = found  # another variable is equal to itself alone
     return found
 
 

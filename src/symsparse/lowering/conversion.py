@@ -74,7 +74,8 @@ def compress(dense, format, index_dtype="int32") -> Parts:
 @lowers(SquareDiagonal)
 def lower_square_diagonal(node, v):
     n = v.shape[0]
-    indptr = pt.arange(n + 1, dtype="int32")
+    fits = check("square_diagonal: the matrix does not fit int32 indices")
+    indptr = pt.arange(fits(n, pt.le(n, np.iinfo(np.int32).max)) + 1, dtype="int32")
     return Parts("csc", v, pt.arange(n, dtype="int32"), indptr, shape_vector(n, n))
 
 

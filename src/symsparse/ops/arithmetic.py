@@ -11,6 +11,7 @@ from symsparse.ops.base import (
     SparseOp,
     apply,
     canonical,
+    coordinates,
     dense_operand,
     error,
     is_sparse,
@@ -61,7 +62,7 @@ class AddSS(_SparseSparse):
         values = np.zeros(len(union), dtype=node.outputs[0].dtype)
         for key, v in zip(keys, (x, y), strict=True):
             values[np.searchsorted(union, key)] += v.data.astype(values.dtype)
-        rows, cols = np.divmod(union, max(x.shape[1], 1))
+        rows, cols = coordinates(union, x.shape[1])
         outputs[0][0] = typed(node, from_coordinates(x.format, values, rows, cols, x.shape))
 
     def cotangents(self, inputs, output, g):
@@ -173,7 +174,7 @@ class MulSS(_SparseSparse):
         for key, v in ((kx, x), (ky, y)):
             order = np.argsort(key)
             factors.append(v.data[order][np.searchsorted(key[order], common)].astype(node.outputs[0].dtype))
-        rows, cols = np.divmod(common, max(x.shape[1], 1))
+        rows, cols = coordinates(common, x.shape[1])
         outputs[0][0] = typed(node, from_coordinates(x.format, factors[0] * factors[1], rows, cols, x.shape))
 
     def cotangents(self, inputs, output, g):

@@ -30,6 +30,7 @@ from symsparse.types import (
     continuous_dtypes,
     discrete_dtypes,
     float_dtypes,
+    pattern_keys,
     uint_dtypes,
 )
 
@@ -148,10 +149,10 @@ def canonical(value):
     return value
 
 
-def pattern_keys(value):
-    """Row-major position of each stored entry."""
-    rows, cols = value.tocoo().coords
-    return rows.astype(np.int64) * value.shape[1] + cols
+def coordinates(keys, n_columns):
+    """Rows and columns of row-major positions; see `pattern_keys`."""
+    m = max(int(n_columns), 1)
+    return (keys // m).astype(np.int64), (keys % m).astype(np.int64)
 
 
 def lookup(value, pattern):
@@ -173,6 +174,11 @@ def typed(node, value, index=0):
     """`value` as the declared output type of a node: format, dtype, index dtype."""
     type = node.outputs[index].type
     value = value.asformat(type.format)
+    if max(*value.shape, len(value.data)) > np.iinfo(type.numpy_index_dtype).max:
+        raise ValueError(
+            f"{node.op}: the result, of shape {tuple(map(int, value.shape))} with {len(value.data)} stored entries, "
+            "does not fit int32 indices; use index_dtype='int64'."
+        )
     return compressed(
         type.format,
         np.ascontiguousarray(value.data, type.numpy_dtype),

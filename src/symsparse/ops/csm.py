@@ -109,6 +109,8 @@ class CSM(SparseOp):
         shape = tuple(map(int, shape))
         if not self.trusted:
             check_pattern(self.format, len(data), indices, indptr, shape)
+            if max(shape) > np.iinfo(indices.dtype).max:
+                raise ValueError(f"CSM: the shape {shape} does not fit int32 indices; pass int64 indices.")
         outputs[0][0] = compressed(self.format, np.ascontiguousarray(data), indices, indptr, shape)
 
     def infer_shape(self, node, shapes):

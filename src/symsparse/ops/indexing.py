@@ -96,6 +96,12 @@ def within(op, index, n):
     return np.where(index < 0, index + n, index)
 
 
+def _positions(chosen, n):
+    """Reference selection of a slice: its positions, of which there may be too many where it is everything."""
+    taken = range(n)[chosen]
+    return slice(None) if taken == range(n) else np.arange(taken.start, taken.stop, taken.step)
+
+
 # -- submatrices ------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +142,7 @@ class GetItem2d(SparseOp):
     def perform(self, node, inputs, outputs):
         x, *index = inputs
         rows, columns = (
-            np.arange(n)[slice(*map(int, c))] if len(c) == 3 else within("get_item_2d", c[0], n)
+            _positions(slice(*map(int, c)), n) if len(c) == 3 else within("get_item_2d", c[0], n)
             for c, n in zip(self.split(index), x.shape, strict=True)
         )
         outputs[0][0] = typed(node, x[rows][:, columns])

@@ -141,7 +141,7 @@ def sp_mean(x, axis=None, sparse_grad=False, dtype=None):
     if dtype is None:
         dtype = total.dtype if total.dtype in continuous_dtypes else "float64"
     n, m = x.shape
-    count = n * m if axis is None else (n, m)[axis]
+    count = n.astype("float64") * m if axis is None else (n, m)[axis]  # n * m may not fit int64
     return total.astype(dtype) / count.astype(dtype)
 
 
