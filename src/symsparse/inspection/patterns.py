@@ -13,10 +13,9 @@ from pytensor.link.basic import PerformLinker
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.elemwise import Elemwise
 
-from symsparse.constructors import as_sparse_variable
 from symsparse.lowering.base import KernelOp, canonical_fact, parts, pattern_key, sorted_fact
 from symsparse.lowering.sampling import _all_ones
-from symsparse.ops.base import is_sparse
+from symsparse.ops.base import is_sparse, sparse_operand
 from symsparse.ops.csm import CSM, CSMProperties
 
 
@@ -146,7 +145,7 @@ def pattern_of(x):
     ones       unknown
     same as    -
     """
-    x = as_sparse_variable(x)
+    x = sparse_operand("pattern_of", x)
     graph = FunctionGraph(outputs=[x], clone=True, copy_inputs=True)
     with pytensor.config.change_flags(traceback__limit=0):
         _mode.optimizer.rewrite(graph)

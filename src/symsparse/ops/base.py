@@ -21,10 +21,11 @@ from pytensor.graph.op import Op
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import Nonzero
 
-from symsparse.constructors import as_sparse_or_tensor_variable
+from symsparse.constructors import symbolic
 from symsparse.tracing import traced
 from symsparse.types import (
     SparseTensorType,
+    all_dtypes,
     complex_dtypes,
     compressed,
     continuous_dtypes,
@@ -50,7 +51,7 @@ def describe(x):
         return repr(x.type).removeprefix("SparseTensorType")
     if isinstance(x, Variable):
         shape = getattr(x.type, "shape", None)
-        shown = "" if shape is None else f", shape=({', '.join('?' if n is None else str(n) for n in shape)})"
+        shown = "" if shape is None else f", shape={_shape_text(shape)}"
         return f"(dense, {getattr(x.type, 'dtype', x.type)}{shown})"
     if sp.issparse(x):
         return f"({x.format}, {x.dtype}, shape={x.shape})"
@@ -59,23 +60,38 @@ def describe(x):
     return f"({type(x).__name__})"
 
 
+def _shape_text(shape):
+    sizes = ", ".join("?" if n is None else str(n) for n in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+
+
 def error(op, operands, cause, way_out="", kind=TypeError):
     """An error that names the op, its operands, the cause, and the way out."""
-    shown = " and ".join(describe(x) for x in operands)
+    shown = " and ".join(map(describe, operands))
     return kind(f"{op}: {cause}; got {shown}.{' ' + way_out if way_out else ''}")
 
 
 def operand(op, x, max_ndim: float = 2):
     """`x` as a symbolic variable: sparse, or dense with a dtype and at most `max_ndim` dimensions."""
     try:
-        x = as_sparse_or_tensor_variable(x)
-    except (TypeError, ValueError, NotImplementedError) as e:
-        raise error(op, [x], f"an operand cannot be made symbolic ({e})") from None
+        x = symbolic(op, x)
+    except (TypeError, ValueError) as e:
+        cause = str(e).removeprefix(f"{op}: ").rstrip(".")
+        raise error(op, [x], f"an operand cannot be made symbolic: {cause}", kind=type(e)) from None
     if not is_sparse(x):
         if not isinstance(x.type, pt.TensorType):
-            raise error(op, [x], f"an operand is neither a sparse matrix nor a dense tensor ({x.type})")
+            raise error(
+                op,
+                [x],
+                f"an operand is neither a sparse matrix nor a dense tensor ({x.type})",
+                "Pass a matrix, a vector or a number.",
+            )
         if x.type.ndim > max_ndim:
-            raise error(op, [x], "a dense operand has more than two dimensions")
+            raise error(op, [x], "a dense operand has more than two dimensions", "Index or reshape it.")
+        if x.dtype not in all_dtypes:
+            raise error(
+                op, [x], f"{x.dtype} is no dtype that symsparse knows", f"Cast it to one of {all_dtypes}."
+            )
     return x
 
 
@@ -96,7 +112,7 @@ def dense_operand(op, x, ndims):
         raise error(op, [x], "needs a dense operand here", "Write x.toarray() if you want it dense.")
     if x.type.ndim not in ndims:
         wanted = " or ".join(f"{n}-D" for n in ndims)
-        raise error(op, [x], f"a dense operand must be {wanted}")
+        raise error(op, [x], f"a dense operand must be {wanted}", "Index or reshape it.")
     return x
 
 
@@ -104,7 +120,7 @@ def merged_shape(op, x, y):
     """Static shape of an elementwise result of two matrices of one shape; an error where they surely differ."""
     for a, b in zip(x.type.shape, y.type.shape, strict=True):
         if a is not None and b is not None and a != b:
-            raise error(op, [x, y], "shapes differ", kind=ValueError)
+            raise error(op, [x, y], "shapes differ", "Both matrices must have one shape.", ValueError)
     return tuple(a if a is not None else b for a, b in zip(x.type.shape, y.type.shape, strict=True))
 
 

@@ -84,7 +84,7 @@ def index_vector(op, index):
         index = np.zeros(0, dtype="int64")
     index = dense_operand(op, index, (1,))
     if index.dtype not in integer_dtypes:
-        raise error(op, [index], "the indices must be a vector of integers")
+        raise error(op, [index], "the indices must be a vector of integers", "Cast them to int64.")
     return index
 
 

@@ -14,7 +14,7 @@ from symsparse.ops.base import (
     typed,
 )
 from symsparse.ops.csm import CSM, csm_properties, replaced_values, shape_vector
-from symsparse.types import compressed, continuous_dtypes
+from symsparse.types import compressed, continuous_dtypes, legal_dtype
 
 
 def with_values(x, values):
@@ -65,7 +65,7 @@ class OnesLike(SparseOp):
     __props__ = ("dtype",)
 
     def __init__(self, dtype):
-        self.dtype = np.dtype(dtype).name
+        self.dtype = legal_dtype("sp_ones_like", dtype)
 
     def make_node(self, x):
         x = sparse_operand("sp_ones_like", x)
@@ -117,7 +117,7 @@ def sp_ones_like(x, dtype=None):
     array([[0., 1.]])
     """
     x = sparse_operand("sp_ones_like", x)
-    return OnesLike(dtype or x.dtype)(x)
+    return OnesLike(x.dtype if dtype is None else dtype)(x)
 
 
 def sp_zeros_like(x, dtype=None):
@@ -145,7 +145,8 @@ def sp_zeros_like(x, dtype=None):
     0
     """
     x = sparse_operand("sp_zeros_like", x)
-    return no_entries(x.format, dtype or x.dtype, x.type.index_dtype, *x.shape)
+    dtype = x.dtype if dtype is None else legal_dtype("sp_zeros_like", dtype)
+    return no_entries(x.format, dtype, x.type.index_dtype, *x.shape)
 
 
 def no_entries(format, dtype, index_dtype, n, m):
