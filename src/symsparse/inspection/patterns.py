@@ -15,7 +15,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.lowering.base import KernelOp, canonical_fact, parts, pattern_key, sorted_fact
 from symsparse.lowering.sampling import _all_ones
-from symsparse.ops.base import is_sparse, sparse_operand
+from symsparse.ops.base import Require, is_sparse, sparse_operand
 from symsparse.ops.csm import CSM, CSMProperties
 
 
@@ -34,7 +34,7 @@ def source_of(v, number=None):
     number = number or {}
     while v.owner is not None:
         op = v.owner.op
-        if isinstance(op, CheckAndRaise | DeepCopyOp) or isinstance(op, Elemwise):
+        if isinstance(op, CheckAndRaise | Require | DeepCopyOp) or isinstance(op, Elemwise):
             v = v.owner.inputs[0]
         elif isinstance(op, CSMProperties):
             v = v.owner.inputs[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, unsigned
 from symsparse.kernels.memory import empty, zeros
 
 
@@ -29,8 +29,9 @@ def compress(dense, index_like):
                 nnz += 1
         indptr[r + 1] = nnz
     if indptr[n] != nnz:
-        raise ValueError(
-            "from_dense: the dense matrix has too many entries for int32 indices; use index_dtype='int64'"
+        raise KernelValueError(
+            "csr_from_dense, csc_from_dense: %d entries are too many for int32 indices; use index_dtype='int64'",
+            nnz,
         )
     room = nnz + 1  # zeros are written too, and overwritten
     values, indices = empty(room, dense.dtype), empty(room, index_like.dtype)

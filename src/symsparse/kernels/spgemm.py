@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty, trimmed
 from symsparse.kernels.threading import run_chunks, threads_for
 
@@ -168,7 +168,7 @@ def _append(first, last, indices, values, run_indices, run_values, made):
 def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner, n_minor):
     """Values, indices and indptr of the product of two compressed matrices (rows of a, rows of b), canonical."""
     if n_inner != len(b_indptr) - 1:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError("dot: the inner sizes %d and %d differ", n_inner, len(b_indptr) - 1)
     n = len(a_indptr) - 1
     indptr = np.zeros_like(a_indptr)
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
@@ -202,7 +202,9 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
             run_chunks(_append, each, (indices, values, run_indices, run_values, made))
         nnz = made[threads]
     if indptr.dtype.type(nnz) != nnz:
-        raise ValueError("dot: the product has too many entries for int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "dot: the product has %d entries, too many for int32 indices; use index_dtype='int64'", nnz
+        )
     for r in range(n):
         indptr[r + 1] += indptr[r]
     return trimmed(values, nnz), trimmed(indices.view(a_indices.dtype), nnz), indptr

@@ -15,11 +15,13 @@ import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import Nonzero
+from pytensor.tensor.rewriting.basic import register_canonicalize
 
 from symsparse.constructors import symbolic
 from symsparse.tracing import traced
@@ -140,6 +142,95 @@ class Check(CheckAndRaise):
 
     def pushforward(self, inputs, outputs, tangents):
         return [tangents[0]]
+
+
+class Require(Op):
+    """``v, n0, m0, n1, m1, ... -> v``, or an error at run time unless each pair of sizes fits; see `require`.
+
+    It is to PyTensor's `CheckAndRaise` what a sentence with numbers is to one without.
+    """
+
+    __props__ = ("checks",)
+    view_map = {0: [0]}
+
+    def __init__(self, checks):
+        self.checks = tuple(checks)  # of (relation, message)
+
+    def make_node(self, v, *sizes):
+        return Apply(self, [v, *map(pt.as_tensor, sizes)], [v.type()])
+
+    def perform(self, node, inputs, outputs):
+        v, *sizes = inputs
+        for (relation, message), n, m in zip(self.checks, sizes[::2], sizes[1::2], strict=True):
+            if not holds(relation, int(n), int(m)):
+                raise (IndexError if relation in INDEX_ERRORS else ValueError)(message % (n, m))
+        outputs[0][0] = v
+
+    def do_constant_folding(self, fgraph, node):
+        return False
+
+    def infer_shape(self, node, shapes):
+        return shapes[:1]
+
+    def connection_pattern(self, node):
+        return [[i == 0] for i in range(len(node.inputs))]
+
+    def pullback(self, inputs, outputs, cotangents):
+        return [*cotangents, *(disconnected_type() for _ in inputs[1:])]
+
+    def pushforward(self, inputs, outputs, tangents):
+        return [tangents[0]]
+
+    def __str__(self):
+        return f"Require{{{self.checks[0][1]!r}}}"
+
+
+INDEX_ERRORS = ("same_length", "within")
+
+
+def holds(relation, n, m):
+    """Whether a relation holds between two integers."""
+    if relation == "within":
+        return -m <= n < m
+    return n <= m if relation == "at_most" else n == m
+
+
+def require(v, *checks):
+    """`v`, or an error at run time, unless all of these hold: (relation, n, m, message), whose message shows n and m.
+
+    Relations are "equal" and "at_most", otherwise a ValueError; "same_length" (equal) and "within" (n is an index of an
+    axis of size m), otherwise an IndexError.
+    """
+    checks = [c for c in checks if not _surely_holds(*c[:3])]
+    if not checks:
+        return v
+    return Require((c[0], c[3]) for c in checks)(v, *(size for c in checks for size in c[1:3]))
+
+
+def equal(n, m, message):
+    """A check of `require`: two sizes are equal."""
+    return "equal", n, m, message
+
+
+def _surely_holds(relation, n, m):
+    if n is m:
+        return relation != "within"
+    n, m = (int(v.data) if isinstance(v, Constant) else v for v in (n, m))
+    return all(isinstance(v, int | np.integer) for v in (n, m)) and holds(relation, n, m)
+
+
+@register_canonicalize
+@node_rewriter([Require])
+def local_useless_require(fgraph, node):
+    """Sizes that became known, or equal, need no check."""
+    v, *sizes = node.inputs
+    checks = [(c, *pair) for c, *pair in zip(node.op.checks, sizes[::2], sizes[1::2], strict=True)]
+    left = [(c[0], n, m, c[1]) for c, n, m in checks if not _surely_holds(c[0], n, m)]
+    if len(left) == len(checks):
+        return None
+    made = require(v, *left)
+    copy_stack_trace(node.outputs[0], made)
+    return [made]
 
 
 class Holds(Nonzero):

@@ -4,12 +4,13 @@ import numpy as np
 import pytensor.tensor as pt
 
 from symsparse.ops.base import (
-    Check,
     SparseOp,
     apply,
     canonical,
     dense_operand,
+    equal,
     error,
+    require,
     sparse_operand,
     typed,
 )
@@ -51,12 +52,17 @@ def with_values(x, values):
     _, indices, indptr, _ = csm_properties(x)
     size, nnz = values.type.shape[0], indices.type.shape[0]
     if None not in (size, nnz) and size != nnz:
-        raise error("with_values", [x, values], f"the pattern has {nnz} entries", kind=ValueError)
+        raise error(
+            "with_values",
+            [x, values],
+            f"the pattern has {nnz} entries",
+            "Pass one value for each.",
+            ValueError,
+        )
     # The check hangs on the pattern: what is differentiable stays free of it.
-    fits = Check(ValueError, "with_values: the number of values is not that of the stored entries")
-    same = pt.eq(values.shape[0], indices.shape[0])
+    same = equal(values.shape[0], indices.shape[0], "with_values: %d values for a pattern of %d entries")
     made = replaced_values(x, values)
-    return made.owner.op(values, fits(indices, same), fits(indptr, same), made.owner.inputs[3])
+    return made.owner.op(values, require(indices, same), require(indptr, same), made.owner.inputs[3])
 
 
 class OnesLike(SparseOp):
