@@ -158,7 +158,7 @@ def as_sparse_variable(x, name=None, ndim=None, **kwargs):
     if isinstance(x, Variable):
         if not isinstance(_ours(x).type, SparseTensorType):
             raise TypeError(
-                f"as_sparse_variable: {x} of type {x.type} is dense. Convert it with csr_from_dense(x) or "
+                f"as_sparse_variable: {x} of type {x.type} is not sparse. Convert it with csr_from_dense(x) or "
                 "csc_from_dense(x)."
             )
         return x
@@ -175,12 +175,13 @@ def as_sparse_or_tensor_variable(x, name=None):
 
 def symbolic(op, x, name=None):
     """`x` as a symbolic variable, sparse or dense; if it cannot be one, an error in the name of `op`."""
+    name = _name(op, name)
     if isinstance(x, Variable):
         return _ours(x)
     if sp.issparse(x):
         return _constant(op, x, name)
     try:
-        return pt.as_tensor_variable(x, name=_name(op, name))
+        return pt.as_tensor_variable(x, name=name)
     except (TypeError, ValueError, NotImplementedError, OverflowError) as e:  # PyTensor has many
         why = (str(e).splitlines() or [""])[0].rstrip(".")
         raise TypeError(

@@ -32,7 +32,7 @@ class GetItem2Lists(SparseOp):
         return apply(self, [x, i, j], TensorType(x.dtype, (size,)))
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = _entries("get_item_2lists", *inputs)
+        outputs[0][0] = _entries("getitem", *inputs)
 
     def infer_shape(self, node, shapes):
         return [shapes[1]]
@@ -96,7 +96,7 @@ class GetItemScalar(SparseOp):
 
     def perform(self, node, inputs, outputs):
         x, i, j = inputs
-        outputs[0][0] = _entries("get_item_scalar", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
+        outputs[0][0] = _entries("getitem", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
 
     def infer_shape(self, node, shapes):
         return [()]

@@ -193,6 +193,12 @@ class _SpExtreme(SparseOp):
         return apply(self, [x], TensorType(x.dtype, shape))
 
     def perform(self, node, inputs, outputs):
+        sizes = inputs[0].shape if self.axis is None else inputs[0].shape[self.axis : self.axis + 1]
+        if 0 in sizes:
+            raise ValueError(
+                f"{self.name}: a matrix of shape {inputs[0].shape} has no extreme along axis {self.axis} (zero-size array "
+                "to reduction operation which has no identity)."
+            )
         reduce = np.max if self.largest else np.min
         outputs[0][0] = np.asarray(reduce(inputs[0].toarray(), axis=self.axis))
 
@@ -312,6 +318,12 @@ def norm(x, ord=None, axis=None):
         Along an axis: Euclidean (None, 2), sum of absolute values (1), the largest or smallest of them (inf, -inf).
     axis : {None, 0, 1, -1, -2}
         Norms of the columns (0) or rows (1).
+
+    Raises
+    ------
+    ValueError
+        At run time, as in `numpy.linalg.norm`, where the largest or smallest of no columns (1, -1), of no rows
+        (inf, -inf), or along an axis of size 0 (inf, -inf), is asked for.
 
     Returns
     -------
