@@ -1,7 +1,7 @@
 """What a mistake gets: an error of Python's own kinds that names the function, what it got, and the way out.
 
-The walk takes every public function, and in a valid call of it puts one wrong thing after the other in the place of each
-argument. What is accepted instead is run, and has to be right.
+The walk takes every public function, and in a valid call of it puts one wrong thing after the other in the place of
+each argument. What is accepted instead is run, and has to be right.
 """
 
 import inspect
@@ -208,10 +208,10 @@ def calls(names, *args, **kwargs):
 
 
 calls(
-    "arcsin arcsinh arctan arctanh bcast ccast ceil clean conj conjugate csm_data csm_indices csm_indptr csm_properties "
-    "csm_shape dcast deg2rad ensure_sorted_indices expm1 fcast floor icast lcast log1p neg rad2deg remove0 rint sgn sign "
-    "sin sinh sqr sqrt square structured_abs structured_conjugate structured_exp structured_log structured_sigmoid "
-    "sum_duplicates tan tanh trace transpose trunc wcast zcast pattern_of",
+    "arcsin arcsinh arctan arctanh bcast ccast ceil clean conj conjugate csm_data csm_indices csm_indptr "
+    "csm_properties csm_shape dcast deg2rad ensure_sorted_indices expm1 fcast floor icast lcast log1p neg rad2deg "
+    "remove0 rint sgn sign sin sinh sqr sqrt square structured_abs structured_conjugate structured_exp structured_log "
+    "structured_sigmoid sum_duplicates tan tanh trace transpose trunc wcast zcast pattern_of",
     S,
 )
 calls("sp_sum sp_max sp_min", S, axis=AXIS)
@@ -236,11 +236,8 @@ calls("add_s_s_data", S, arg(lambda: sparse("y"), "sparse", "scipy", "bsr"))
 calls(" ".join(n for n in CALLED if n.endswith("_s_s")), S, arg(lambda: sparse("y"), SPARSE))
 calls(" ".join(n for n in CALLED if n.endswith("_s_d")), S, D12)
 calls("power floor_div mod", S, arg(const(2.0), "number", "int", "minus"))
-calls(
-    "structured_add structured_pow structured_minimum structured_maximum",
-    S,
-    arg(const(2.0), SCALARS, INTEGERS),
-)
+calls("structured_add structured_minimum structured_maximum", S, arg(const(2.0), SCALARS, INTEGERS))
+calls("structured_pow", S, arg(const(2.0), "0-D", "number", "nan", INTEGERS))
 calls("mul_s_v structured_add_s_v col_scale row_scale", S, D1)
 calls("dot structured_dot", STACK, SHALF)
 calls("dot structured_dot", S, STACK)
@@ -252,7 +249,7 @@ calls("sample", arg(lambda: pt.dmatrix("d"), SPARSE, MATRICES), S)
 calls("sdg_csr sdg_csc", I1, I1, D2, D2)
 calls("CSR CSC", D1, I1, I1, I1)
 calls("csm_grad", *[D1, I1, I1, I1] * 2)
-calls("construct_sparse_from_list", D12, D2, I1)
+calls("construct_sparse_from_list", arg(lambda: pt.dmatrix("d"), MATRICES, INTEGER_VECTORS), D2, I1)
 calls("square_diagonal", D1)
 calls(
     "diags",
@@ -369,7 +366,7 @@ def outcome(name, args, kwargs):
 
 
 def mutations(name, chosen):
-    """(where, arguments, keywords, the wrong thing, whether it must be refused) of each call with one wrong argument."""
+    """(where, arguments, keywords, whether it must be refused) of each call with one wrong argument."""
     for args, kwargs in CALLS[name]:
         slots = [*enumerate(args), *kwargs.items()]
         for slot, spec in slots:
@@ -378,14 +375,13 @@ def mutations(name, chosen):
                     continue
                 positional = [a.make() for a in args]
                 named = {key: a.make() for key, a in kwargs.items()}
-                wrong = make()
-                (named if isinstance(slot, str) else positional)[slot] = wrong
-                yield f"{name} {slot}: {label}", positional, named, wrong, label in spec.refuses
+                (named if isinstance(slot, str) else positional)[slot] = make()
+                yield f"{name} {slot}: {label}", positional, named, label in spec.refuses
 
 
 def walk(name, chosen=None):
     accepted = []
-    for where, args, kwargs, _, refused in mutations(name, chosen):
+    for where, args, kwargs, refused in mutations(name, chosen):
         result = outcome(name, args, kwargs)
         if isinstance(result, Exception):
             assert_says_all(result, name, where)
@@ -469,7 +465,6 @@ A34, A43, A52 = (
     sp.random_array(s, density=0.6, format="csr", rng=np.random.default_rng(2))
     for s in ((3, 4), (4, 3), (5, 2))
 )
-I = np.array
 #: name: (inputs, graph, values, numbers that the text must show)
 AT_RUN_TIME: dict[str, Any] = {
     "add": (_unknown("csr", "csc"), lambda x, y: x + y, (A34, A43), ()),
@@ -502,13 +497,18 @@ AT_RUN_TIME: dict[str, Any] = {
     "CSM pattern": (
         [pt.vector("v", dtype="float64"), pt.ivector("i")],
         lambda v, i: ss.CSR(v, i, [0, 1, 2], [2, 2]),
-        (np.ones(2), I([0, 9], "int32")),
+        (np.ones(2), np.array([0, 9], "int32")),
         ("9", "2"),
     ),
-    "getitem": (["csr", pt.lvector("i")], lambda x, i: x[i], (A34, I([0, 7])), ("7", "3")),
-    "getitem of columns": (["csr", pt.lvector("i")], lambda x, i: x[:, i], (A34, I([0, -7])), ("7", "4")),
-    "getitem of a row": (["csr", pt.lscalar("i")], lambda x, i: x[i], (A34, I(7)), ("7", "3")),
-    "getitem of pairs": (["csr", pt.lvector("i")], lambda x, i: x[i, i], (A34, I([0, 3])), ("3",)),
+    "getitem": (["csr", pt.lvector("i")], lambda x, i: x[i], (A34, np.array([0, 7])), ("7", "3")),
+    "getitem of columns": (
+        ["csr", pt.lvector("i")],
+        lambda x, i: x[:, i],
+        (A34, np.array([0, -7])),
+        ("7", "4"),
+    ),
+    "getitem of a row": (["csr", pt.lscalar("i")], lambda x, i: x[i], (A34, np.array(7)), ("7", "3")),
+    "getitem of pairs": (["csr", pt.lvector("i")], lambda x, i: x[i, i], (A34, np.array([0, 3])), ("3",)),
     "getitem of a mask": (
         ["csr", pt.vector("i", dtype="bool")],
         lambda x, i: x[i],
@@ -518,7 +518,7 @@ AT_RUN_TIME: dict[str, Any] = {
     "set_subtensor": (
         ["csr", pt.lvector("i"), pt.dmatrix("y")],
         lambda x, i, y: ss.set_subtensor(x[i], y),
-        (A34, I([0, 0]), np.ones((3, 4))),
+        (A34, np.array([0, 0]), np.ones((3, 4))),
         ("2", "3"),
     ),
     "diags": (_unknown(1), lambda v: ss.diags([v], [0], shape=(4, 4)), (np.ones(9),), ("9", "4")),
@@ -545,11 +545,9 @@ def assert_shows_sizes(case, mode):
     with pytest.raises((ValueError, IndexError)) as caught:
         function(*values)
     text = str(caught.value).split("\n")[0]
-    names = _KNOWN_AS.get(case, case.split()[0]).split("|")
-    assert (
-        any(name in text.split(":")[0] or f"{name}:" in text for name in (*names, "dot"))
-        or "Malformed" in text
-    ), text
+    # One kernel serves all products; what a pattern is checked by is no op.
+    names = (*_KNOWN_AS.get(case, case.split()[0]).split("|"), "dot", "Malformed")
+    assert any(name in text.split(":")[0] for name in names), text
     assert all(number in text for number in numbers), text
 
 

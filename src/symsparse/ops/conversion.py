@@ -258,6 +258,8 @@ class ConstructSparseFromList(SparseOp):
     def make_node(self, x, values, ilist):
         name = "construct_sparse_from_list"
         x = dense_operand(name, x, (1, 2))
+        if x.type.ndim == 1 and x.dtype not in integer_dtypes:
+            raise error(name, [x], "x must be a matrix, or the shape of one", "Pass shape as two integers.")
         shape = (
             pt.stack(list(x.shape)) if x.type.ndim == 2 else x
         )  # the shape itself when the node is rebuilt

@@ -54,7 +54,11 @@ class StructuredElemwise(SparseOp):
         scalars = [dense_operand(name, p, (0,)) for p in parameters]
         values = pt.vector(dtype=x.dtype)
         if self.scalar_op == ps.sigmoid and x.dtype in complex_dtypes:
-            raise error(name, [x], "not defined for complex matrices")
+            raise error(name, [x], "not defined for complex matrices", "Take their real parts first.")
+        if self.scalar_op == ps.pow and any(s.dtype in complex_dtypes for s in scalars):
+            # PyTensor takes the square for x ** 2j: it looks at abs(2j)
+            instead = "Write structured_exp(structured_log(x) * s) for complex x."
+            raise error(name, [x, *scalars], "an exponent must be real", instead)
         try:
             dtype = Elemwise(self.scalar_op)(values, *scalars).dtype
         except TypeError as e:

@@ -196,8 +196,8 @@ class _SpExtreme(SparseOp):
         sizes = inputs[0].shape if self.axis is None else inputs[0].shape[self.axis : self.axis + 1]
         if 0 in sizes:
             raise ValueError(
-                f"{self.name}: a matrix of shape {inputs[0].shape} has no extreme along axis {self.axis} (zero-size array "
-                "to reduction operation which has no identity)."
+                f"{self.name}: a matrix of shape {inputs[0].shape} has no extreme along axis {self.axis} (zero-size "
+                "array to reduction operation which has no identity)."
             )
         reduce = np.max if self.largest else np.min
         outputs[0][0] = np.asarray(reduce(inputs[0].toarray(), axis=self.axis))
