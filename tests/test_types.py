@@ -256,5 +256,5 @@ def test_a_specified_shape_is_checked_at_run_time():
 
 
 def test_only_two_index_dtypes():
-    with pytest.raises(TypeError, match="int32.*int64"):
+    with pytest.raises(TypeError, match=r"int32.*int64"):
         SparseTensorType("csr", "float64", index_dtype="int16")

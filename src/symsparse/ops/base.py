@@ -201,10 +201,10 @@ def require(v, *checks):
     Relations are "equal" and "at_most", otherwise a ValueError; "same_length" (equal) and "within" (n is an index of an
     axis of size m), otherwise an IndexError.
     """
-    checks = [c for c in checks if not _surely_holds(*c[:3])]
-    if not checks:
+    left = [c for c in checks if not _surely_holds(*c[:3])]
+    if not left:
         return v
-    return Require((c[0], c[3]) for c in checks)(v, *(size for c in checks for size in c[1:3]))
+    return Require((c[0], c[3]) for c in left)(v, *(size for c in left for size in c[1:3]))
 
 
 def equal(n, m, message):
