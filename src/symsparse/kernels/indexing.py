@@ -165,7 +165,9 @@ def place_pattern(indices, indptr, rows, n, carried):
     """
     if len(rows) != len(indptr) - 1:
         raise KernelValueError(
-            "get_item_list_grad: %d rows (columns) do not fit %d places", len(indptr) - 1, len(rows)
+            "get_item_list_grad: the numbers of rows (columns) and of their places differ: %d and %d",
+            len(indptr) - 1,
+            len(rows),
         )
     new_indptr = np.zeros(n + 1, dtype=indptr.dtype)
     for r in range(len(rows)):
@@ -186,7 +188,9 @@ def place_minor(indices, n_minor, columns, n):
     """The minor indices of a matrix of n_minor minor slices after these were put at the given places among n."""
     if len(columns) != n_minor:
         raise KernelValueError(
-            "get_item_list_grad: %d rows (columns) do not fit %d places", n_minor, len(columns)
+            "get_item_list_grad: the numbers of rows (columns) and of their places differ: %d and %d",
+            n_minor,
+            len(columns),
         )
     places = np.empty(n_minor, dtype=indices.dtype)
     for c in range(n_minor):

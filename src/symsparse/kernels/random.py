@@ -177,7 +177,9 @@ def multinomial(rng, n, p, indptr):
             total += p[k]
             sums[k] = total
         if not abs(total - 1.0) <= tolerance and not (total == 0.0 and left == 0):
-            raise KernelValueError("multinomial: the probabilities of row %d sum to %g, not to 1", r, total)
+            raise KernelValueError(
+                "multinomial: the probabilities of row %d do not sum to 1 but to %g", r, total
+            )
         for k in range(indptr[r + 1] - 1, indptr[r] - 1, -1):
             if left == 0:
                 break

@@ -60,7 +60,11 @@ def with_values(x, values):
             ValueError,
         )
     # The check hangs on the pattern: what is differentiable stays free of it.
-    same = equal(values.shape[0], indices.shape[0], "with_values: %d values for a pattern of %d entries")
+    same = equal(
+        values.shape[0],
+        indices.shape[0],
+        "with_values: the number of values is not that of the stored entries: %d and %d",
+    )
     made = replaced_values(x, values)
     return made.owner.op(values, require(indices, same), require(indptr, same), made.owner.inputs[3])
 
