@@ -90,9 +90,9 @@ def poisson(rng, means, largest):
     for k in range(len(means)):
         mean = np.float64(means[k])
         if not mean >= 0.0:
-            raise KernelValueError("poisson: the mean %g is negative or NaN", mean)
+            raise KernelValueError("poisson: a mean is negative or NaN: %g", mean)
         if mean > _LARGEST_MEAN:
-            raise KernelValueError("poisson: the mean %g is infinite or too large for 64-bit counts", mean)
+            raise KernelValueError("poisson: a mean is infinite or too large for 64-bit counts: %g", mean)
         draws[k] = _poisson(rng, mean)
         if draws[k] > largest:
             raise ValueError("poisson: a draw does not fit the dtype of the means; cast them to a wider one")
@@ -108,12 +108,12 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
     have no memory.
     """
     if n < 0 or not (p >= 0.0 and p <= 1.0):
-        raise KernelValueError("binomial: n=%d is negative, or p=%g is not a probability", n, p)
+        raise KernelValueError("binomial: n is negative, or p is not a probability: %d, %g", n, p)
     if n > largest:
-        raise KernelValueError("binomial: n=%d does not fit the dtype of the matrix; choose a wider one", n)
+        raise KernelValueError("binomial: n does not fit the dtype of the matrix: %d; choose a wider one", n)
     limit = int(min(np.iinfo(index_like.dtype).max, 2**53))  # columns are counted in float64
     if n_major < 0 or n_minor < 0:
-        raise KernelValueError("binomial: a size is negative: %d, %d", n_major, n_minor)
+        raise KernelValueError("binomial: the shape is negative: %d, %d", n_major, n_minor)
     too_many = "binomial: the matrix is too large for its indices; use index_dtype='int64'"
     if max(n_major, n_minor) > limit:
         raise ValueError(too_many)
@@ -157,7 +157,9 @@ def multinomial(rng, n, p, indptr):
     """
     if len(n) != len(indptr) - 1:
         raise KernelValueError(
-            "multinomial: %d numbers n do not fit %d rows of probabilities", len(n), len(indptr) - 1
+            "multinomial: n and the probabilities have different numbers of rows: %d and %d",
+            len(n),
+            len(indptr) - 1,
         )
     tolerance = np.sqrt(
         np.finfo(p.dtype).eps
@@ -167,13 +169,11 @@ def multinomial(rng, n, p, indptr):
     for r in range(len(n)):
         left = np.int64(n[r])
         if left < 0:
-            raise KernelValueError("multinomial: n=%d of row %d is negative", left, r)
+            raise KernelValueError("multinomial: n is negative: %d in row %d", left, r)
         total = 0.0
         for k in range(indptr[r], indptr[r + 1]):
             if not p[k] >= 0:
-                raise KernelValueError(
-                    "multinomial: the probability %g of row %d is negative or NaN", p[k], r
-                )
+                raise KernelValueError("multinomial: a probability is negative or NaN: %g in row %d", p[k], r)
             total += p[k]
             sums[k] = total
         if not abs(total - 1.0) <= tolerance and not (total == 0.0 and left == 0):
