@@ -235,3 +235,13 @@ def test_prints_and_scaled_gradients(mode, capsys):
     for found, expected in zip(got, [2 * a, 8 * a, 3.0 * a, 24 * a, a, 0 * a], strict=True):
         assert_same_matrix(found, expected)
     assert "the matrix" in capsys.readouterr().out
+
+
+def test_detect_nan_looks_at_stored_values(capsys):
+    from pytensor.compile.debug.monitormode import detect_nan
+
+    f = pytensor.function([X], X * 2.0, mode=MonitorMode(post_func=detect_nan))
+    f(matrix())
+    assert "NaN detected" not in capsys.readouterr().out
+    f(with_value(np.nan))
+    assert "*** NaN detected ***" in capsys.readouterr().out

@@ -396,3 +396,25 @@ def test_what_a_loop_cannot_do():
         pytensor.scan(lambda m: m * 2.0, outputs_info=[x], n_steps=2, return_updates=False)
     with pytest.raises(TypeError):
         pytensor.scan(lambda row: row.sum(), sequences=[x], return_updates=False)
+
+
+@pytest.mark.parametrize("matrix", [True, False])
+def test_rows_with_a_sparse_gradient_have_a_dense_one_inside_a_loop(matrix):
+    """A loop adds up dense cotangents: the sparse one could be no accumulator, and the error was about the loop."""
+    m, rows, x = pt.dmatrix("m"), pt.lvector("rows"), ss.csr_matrix("x")
+
+    def loss(pick):
+        def step(k, m, x):
+            return (pick(m) * (x @ m)[rows] if matrix else pick(m) ** 2).sum() * k
+
+        return pytensor.scan(
+            step, sequences=[pt.arange(3.0)], non_sequences=[m, x], return_updates=False
+        ).sum()
+
+    got, expected = (
+        pytensor.grad(loss(p), m) for p in (lambda m: ss.sparse_grad(m[rows]), lambda m: m[rows])
+    )
+    f = pytensor.function([m, rows, x], [got, expected], mode=reference_mode, on_unused_input="ignore")
+    found, wanted = f(np.arange(6.0).reshape(3, 2), [0, 2, 2], sp.csr_array(np.diag([1.0, 2.0, 3.0])))
+    assert wanted.any()
+    np.testing.assert_array_equal(found, wanted)

@@ -34,7 +34,7 @@ def example(format="csr", dtype="float64"):
         (("csr", "float64", (3,)), ValueError, "two dimensions"),
         (("csr", "float64", (1, 2, 3)), ValueError, "two dimensions"),
         (("csr", "float64", (2, -1)), ValueError, ">= 0"),
-        (("csr", "float64", (2.5, None)), TypeError, "float"),
+        (("csr", "float64", (2.5, None)), TypeError, "2.5"),
         (("csr", "float64", (2**31, None)), ValueError, "index_dtype='int64'"),
         (("csr", "float64", (1, 2), None, (True, False)), ValueError, "never broadcasts"),
     ],
@@ -256,5 +256,5 @@ def test_a_specified_shape_is_checked_at_run_time():
 
 
 def test_only_two_index_dtypes():
-    with pytest.raises(TypeError, match="int32 or int64"):
+    with pytest.raises(TypeError, match=r"int32.*int64"):
         SparseTensorType("csr", "float64", index_dtype="int16")

@@ -74,7 +74,7 @@ def test_as_sparse_variable():
         assert c.type == SparseTensorType("csc", "float64", (3, 4))
     assert ss.as_sparse(sp.lil_array(DENSE)).format == "csr"
     for wrong, message in (
-        (pt.matrix("d"), r"d of type Matrix.*is dense.*csr_from_dense"),
+        (pt.matrix("d"), r"d of type Matrix.*is not sparse.*csr_from_dense"),
         (DENSE, "needs a SciPy sparse.*ndarray"),
         (3, "needs a SciPy sparse.*int"),
         (sp.coo_array(np.ones(3)), "1-D"),

@@ -116,7 +116,7 @@ def test_stacks_that_do_not_fit():
         x * pt.tensor3()
     y = ss.csr_matrix("y")
     f = pytensor.function([y], y @ pt.ones((2, 5, 3)), mode=lowered_mode)
-    with pytest.raises(ValueError, match="inner sizes of the operands differ"):
+    with pytest.raises(ValueError, match=r"inner sizes differ: 4 .* 5 "):
         f(matrix())
 
 

@@ -7,7 +7,7 @@ from pytensor.basic import _as_symbolic
 from pytensor.compile.sharedvalue import shared_constructor
 from pytensor.graph.basic import Apply, Variable
 
-from symsparse.types import SparseTensorType, type_of
+from symsparse.types import SparseTensorType, brief, legal_format, type_of
 from symsparse.variables import (
     FrozenSparseVariable,
     SparseConstant,
@@ -35,21 +35,34 @@ def matrix(format, name=None, dtype=None, shape=(None, None), index_dtype="int32
     >>> ss.matrix("csc", "x", dtype="float32")
     x{csc, float32, shape=(?, ?)}
     """
-    if sp.issparse(name):
-        raise TypeError(
-            f"{format}_matrix: makes a symbolic input from its name, not from a value. Use constant(A) or shared(A)."
-        )
-    return SparseTensorType(format, dtype or "floatX", shape, index_dtype=index_dtype)(name)
+    return _input("matrix", format, name, dtype, shape, index_dtype)
 
 
 def csr_matrix(name=None, dtype=None, shape=(None, None), index_dtype="int32"):
     """Symbolic sparse matrix in csr format; see `matrix`."""
-    return matrix("csr", name, dtype, shape, index_dtype)
+    return _input("csr_matrix", "csr", name, dtype, shape, index_dtype)
 
 
 def csc_matrix(name=None, dtype=None, shape=(None, None), index_dtype="int32"):
     """Symbolic sparse matrix in csc format; see `matrix`."""
-    return matrix("csc", name, dtype, shape, index_dtype)
+    return _input("csc_matrix", "csc", name, dtype, shape, index_dtype)
+
+
+def _input(op, format, name, dtype, shape, index_dtype):
+    name = _name(op, name)
+    try:
+        type = SparseTensorType(format, "floatX" if dtype is None else dtype, shape, index_dtype=index_dtype)
+    except (TypeError, ValueError) as e:
+        raise e.__class__(str(e).replace("SparseTensorType:", f"{op}:", 1)) from None
+    return type(name)
+
+
+def _name(op, name):
+    if not (name is None or isinstance(name, str)):
+        raise TypeError(
+            f"{op}: the name must be a string, not {brief(name)}. Make a value symbolic with constant(A) or shared(A)."
+        )
+    return name
 
 
 csr_array = csr_matrix
@@ -62,10 +75,31 @@ csc_fmatrix = SparseTensorType("csc", "float32")
 
 def _as_scipy(what, x):
     if not sp.issparse(x):
-        raise TypeError(f"{what}: needs a SciPy sparse matrix or array, got {type(x).__name__}.")
+        raise TypeError(
+            f"{what}: needs a SciPy sparse matrix or array, got {type(x).__name__}. Convert it first: "
+            "scipy.sparse.csr_array(value)."
+        )
     if x.ndim != 2:
-        raise TypeError(f"{what}: needs two dimensions, got a {x.ndim}-D {type(x).__name__}.")
+        raise TypeError(
+            f"{what}: needs two dimensions, got a {x.ndim}-D {type(x).__name__}. Reshape it: value.reshape((1, -1))."
+        )
     return x
+
+
+def _type_of(what, x, **kwargs):
+    """The type of a SciPy value; errors are in the name of `what`."""
+    try:
+        return type_of(x, **kwargs)
+    except (TypeError, ValueError) as e:
+        raise e.__class__(str(e).replace("SparseTensorType:", f"{what}:", 1)) from None
+
+
+def _filtered(what, type, x):
+    """The SciPy value `x` as one of this type; errors are in the name of `what`."""
+    try:
+        return type.filter(x)
+    except (TypeError, ValueError) as e:
+        raise e.__class__(f"{what}: {e}") from None
 
 
 def _ours(x):
@@ -88,8 +122,12 @@ def constant(x, name=None):
     >>> ss.constant(sp.eye_array(3, format="csr"))
     SparseConstant{csr, float64, shape=(3, 3), nnz=3}
     """
-    type = type_of(_as_scipy("constant", x))
-    return SparseConstant(type, type.filter(x).copy(), name)
+    return _constant("constant", x, name)
+
+
+def _constant(op, x, name):
+    type = _type_of(op, _as_scipy(op, x))
+    return SparseConstant(type, _filtered(op, type, x).copy(), _name(op, name))
 
 
 def as_sparse_variable(x, name=None, ndim=None, **kwargs):
@@ -108,22 +146,23 @@ def as_sparse_variable(x, name=None, ndim=None, **kwargs):
     TypeError
         If `x` is not sparse.
     """
-    if ndim not in (None, 2):
-        raise TypeError(f"as_sparse_variable: a sparse matrix has 2 dimensions, not ndim={ndim}.")
+    if not (ndim is None or (isinstance(ndim, int) and ndim == 2)):
+        raise TypeError(f"as_sparse_variable: a sparse matrix has 2 dimensions, not ndim={brief(ndim)}.")
     if kwargs:
         raise TypeError(f"as_sparse_variable: unknown arguments {sorted(kwargs)}.")
     if isinstance(x, Apply):
         if len(x.outputs) != 1:
             raise TypeError(f"as_sparse_variable: {x} has {len(x.outputs)} outputs; pass one of them.")
         x = x.outputs[0]
+    name = _name("as_sparse_variable", name)
     if isinstance(x, Variable):
         if not isinstance(_ours(x).type, SparseTensorType):
             raise TypeError(
-                f"as_sparse_variable: {x} of type {x.type} is dense. Convert it with csr_from_dense(x) or "
+                f"as_sparse_variable: {x} of type {x.type} is not sparse. Convert it with csr_from_dense(x) or "
                 "csc_from_dense(x)."
             )
         return x
-    return constant(_as_scipy("as_sparse_variable", x), name)
+    return _constant("as_sparse_variable", x, name)
 
 
 as_sparse = as_sparse_variable
@@ -131,9 +170,24 @@ as_sparse = as_sparse_variable
 
 def as_sparse_or_tensor_variable(x, name=None):
     """Symbolic variable from anything: sparse from SciPy sparse values, dense from the rest."""
+    return symbolic("as_sparse_or_tensor_variable", x, name)
+
+
+def symbolic(op, x, name=None):
+    """`x` as a symbolic variable, sparse or dense; if it cannot be one, an error in the name of `op`."""
+    name = _name(op, name)
     if isinstance(x, Variable):
         return _ours(x)
-    return constant(x, name) if sp.issparse(x) else pt.as_tensor_variable(x, name=name)
+    if sp.issparse(x):
+        return _constant(op, x, name)
+    try:
+        return pt.as_tensor_variable(x, name=name)
+    except (TypeError, ValueError, NotImplementedError, OverflowError) as e:  # PyTensor has many
+        why = (str(e).splitlines() or [""])[0].rstrip(".")
+        raise TypeError(
+            f"{op}: a {type(x).__name__} is no tensor ({why}). Pass a number, a NumPy array, a SciPy sparse array, or "
+            "a symbolic variable."
+        ) from None
 
 
 def shared(
@@ -167,21 +221,21 @@ def shared(
     >>> float(step()), float(step())
     (3.0, 6.0)
     """
-    value = _as_scipy("shared", value)
+    value, name = _as_scipy("shared", value), _name("shared", name)
     if format is not None:
-        value = value.asformat(format)
+        value = value.asformat(legal_format("shared", format))
     if frozen:
         return _frozen(value, name, strict, allow_downcast, borrow)
-    type = type_of(value, shape=(None, None) if shape is None else shape)
-    value = type.filter(value)
+    type = _type_of("shared", value, shape=(None, None) if shape is None else shape)
+    value = _filtered("shared", type, value)
     return SparseSharedVariable(
         type, value if borrow else value.copy(), strict=strict, allow_downcast=allow_downcast, name=name
     )
 
 
 def _frozen(value, name, strict, allow_downcast, borrow):
-    type = type_of(value)
-    value = type.filter(value)
+    type = _type_of("shared", value)
+    value = _filtered("shared", type, value)
     values = pt.sharedvar.tensor_constructor(
         value.data,
         name=None if name is None else f"{name}.values",

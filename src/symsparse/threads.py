@@ -1,5 +1,7 @@
 """How many threads kernels use: Numba's setting, under names of our own that load Numba when they are first called."""
 
+import operator
+
 
 def set_num_threads(n: int) -> None:
     """Set how many threads products and other large work may use from now on.
@@ -12,6 +14,8 @@ def set_num_threads(n: int) -> None:
 
     Raises
     ------
+    TypeError
+        If n is no integer.
     ValueError
         If n is out of this range.
 
@@ -30,6 +34,18 @@ def set_num_threads(n: int) -> None:
     1
     >>> ss.set_num_threads(before)
     """
+    most = _numba().config.NUMBA_NUM_THREADS
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(
+            f"set_num_threads: the number of threads must be an integer, not {type(n).__name__}."
+        ) from None
+    if not 1 <= n <= most:
+        raise ValueError(
+            f"set_num_threads: {n} is not between 1 and the {most} threads that Numba started. Set the environment "
+            "variable NUMBA_NUM_THREADS before the start for more."
+        )
     _numba().set_num_threads(n)
 
 

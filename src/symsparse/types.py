@@ -6,6 +6,7 @@ trust what they get.
 """
 
 import operator
+import reprlib
 
 import numpy as np
 import pytensor
@@ -37,6 +38,35 @@ _MAXPRINT = getattr(sp.csr_array((1, 1)), "maxprint", 50)
 CHECKED = "_symsparse_checked"  # the attribute: (data, indices, indptr, is canonical)
 PICKLE_FORMAT = 1  # grows when an older version could not read, or would misread, what this one pickles
 _SCIPY_FACTS = ("_has_sorted_indices", "_has_canonical_format")
+
+
+def brief(x):
+    """`x` in an error message: one line, and a short one."""
+    return " ".join(_repr.repr(x).split())
+
+
+_repr = reprlib.Repr(maxother=60, maxstring=60)
+
+
+def legal_format(op, format):
+    """`format`, or an error in the name of `op`."""
+    if not (isinstance(format, str) and format in SCIPY_CLASSES):
+        raise ValueError(f"{op}: unsupported format {brief(format)}; choose one of {sparse_formats}.")
+    return format
+
+
+def legal_dtype(op, dtype, choice=tuple(all_dtypes), what="dtype"):
+    """The name of a dtype, one of `choice`, or an error in the name of `op`; "floatX" is PyTensor's setting."""
+    found = None
+    # NumPy would read None as float64, and take anything that has a dtype itself.
+    if isinstance(dtype, str | type | np.dtype):
+        try:
+            found = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
+        except (TypeError, ValueError):  # no dtype of NumPy
+            pass
+    if found not in choice:
+        raise TypeError(f"{op}: unsupported {what} {brief(found or dtype)}; choose one of {list(choice)}.")
+    return found
 
 
 def compressed(format, data, indices, indptr, shape):
@@ -133,28 +163,16 @@ class SparseTensorType(Type, HasDataType, HasShape):
     filter_checks_isfinite = False
 
     def __init__(self, format, dtype, shape=None, name=None, broadcastable=None, *, index_dtype="int32"):
-        if format not in SCIPY_CLASSES:
-            raise ValueError(f"Unsupported sparse format {format!r}; choose one of {sparse_formats}.")
-        dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
-        if dtype not in all_dtypes:
-            raise TypeError(f"Unsupported dtype {dtype!r} of a sparse matrix; choose one of {all_dtypes}.")
-        index_dtype = np.dtype(index_dtype).name
-        if index_dtype not in index_dtypes:
-            raise TypeError(f"Unsupported index dtype {index_dtype!r}; choose int32 or int64.")
-        shape = (
-            (None, None) if shape is None else tuple(None if n is None else operator.index(n) for n in shape)
-        )
-        if len(shape) != 2 or any(n is not None and n < 0 for n in shape):
+        op = type(self).__name__
+        format, dtype = legal_format(op, format), legal_dtype(op, dtype)
+        index_dtype = legal_dtype(op, index_dtype, index_dtypes, "index dtype")
+        shape = _legal_shape(op, shape)
+        if not (broadcastable is None or broadcastable in ((False, False), [False, False])):
             raise ValueError(
-                f"A sparse matrix has two dimensions of size >= 0, not shape={shape}. (A loop cannot stack sparse "
-                "matrices: in a scan, pass x.values and build the matrix inside with CSR or CSC.)"
-            )
-        if broadcastable not in (None, (False, False), [False, False]):
-            raise ValueError(
-                f"A sparse matrix never broadcasts: broadcastable={broadcastable} is not possible."
+                f"{op}: a sparse matrix never broadcasts: broadcastable={broadcastable} is not possible."
             )
         if index_dtype == "int32" and any(n is not None and n > np.iinfo(np.int32).max for n in shape):
-            raise ValueError(f"Shape {shape} does not fit int32 indices; pass index_dtype='int64'.")
+            raise ValueError(f"{op}: shape {shape} does not fit int32 indices; pass index_dtype='int64'.")
         self.format = format
         self.dtype = dtype
         self.shape = shape
@@ -371,6 +389,26 @@ class SparseTensorType(Type, HasDataType, HasShape):
         return f"SparseTensorType({self.format}, {self.dtype}, shape={_shape_text(self.shape)}{wide})"
 
     __str__ = __repr__
+
+
+def _legal_shape(op, shape):
+    """A static shape as a pair of integers or None."""
+    if shape is None:
+        return (None, None)
+    if isinstance(shape, set | frozenset | dict):  # without an order
+        shape = ()
+    try:
+        sizes = tuple(None if n is None else operator.index(n) for n in shape)
+    except (TypeError, ValueError, NotImplementedError):  # what cannot be iterated says so in many ways
+        raise TypeError(
+            f"{op}: a shape is a pair of integers, or None where they are unknown, not {brief(shape)}."
+        ) from None
+    if len(sizes) != 2 or any(n is not None and n < 0 for n in sizes):
+        raise ValueError(
+            f"{op}: a sparse matrix has two dimensions of size >= 0, not shape={sizes}. (A loop cannot stack sparse "
+            "matrices: in a scan, pass x.values and build the matrix inside with CSR or CSC.)"
+        )
+    return sizes
 
 
 def _shape_text(shape):

@@ -1,8 +1,10 @@
-"""PyTensor's checking modes, where a value is sparse: NanGuardMode and DebugMode."""
+"""PyTensor's checking modes, where a value is sparse: NanGuardMode, DebugMode, and MonitorMode's `detect_nan`."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import scipy.sparse as sp
-from pytensor.compile.debug import nanguardmode
+from pytensor.compile.debug import monitormode, nanguardmode
 from pytensor.tensor.type import TensorType
 
 from symsparse.types import SparseTensorType
@@ -22,6 +24,16 @@ def _look_at_stored_values(name):
 for _name in ("contains_nan", "contains_inf"):
     _look_at_stored_values(_name)
 
+_detect_dense_nan = monitormode.detect_nan
+
+
+def detect_nan(fgraph, i, node, fn):
+    """PyTensor's `detect_nan`, which looks at the stored values of sparse outputs."""
+    outputs = [[out[0].data if sp.issparse(out[0]) else out[0]] for out in fn.outputs]
+    _detect_dense_nan(fgraph, i, node, SimpleNamespace(inputs=fn.inputs, outputs=outputs))
+
+
+monitormode.detect_nan = detect_nan
 _dense_shares_memory = TensorType.may_share_memory
 
 

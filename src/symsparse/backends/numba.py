@@ -32,9 +32,11 @@ from pytensor.tensor.shape import Shape_i
 
 from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
+from symsparse.kernels.base import KernelIndexError, KernelValueError
 from symsparse.lowering.base import HasCanonicalFormat, KernelOp
 from symsparse.lowering.container import AsMatrix
 from symsparse.lowering.random import RandomKernel
+from symsparse.ops.base import INDEX_ERRORS, Require
 from symsparse.ops.csm import CSM, CSMProperties
 from symsparse.types import SparseTensorType, compressed, in_container
 
@@ -300,6 +302,30 @@ def _funcify_has_canonical_format(op, node, **kwargs):
         return np.asarray(x.canonical)
 
     return has_canonical_format, cache_key("canonical")
+
+
+# A signed and an unsigned number would be compared as floats.
+_WITHIN = "(n >= 0 or n >= -m) and (n < 0 or np.uint64(n) < np.uint64(m))"
+_HOLDS = {"equal": "n == m", "same_length": "n == m", "at_most": "n <= m", "within": _WITHIN}
+
+
+@register_funcify_default_op_cache_key(Require)
+def _funcify_require(op, node, **kwargs):
+    names, lines = ["v"], []
+    for i, (relation, message) in enumerate(op.checks):
+        names += [f"n{i}", f"m{i}"]
+        kind = "KernelIndexError" if relation in INDEX_ERRORS else "KernelValueError"
+        lines += [
+            f"    n, m = n{i}.item(), m{i}.item()",
+            f"    if not ({_HOLDS[relation]}):",
+            f"        raise {kind}({message!r}, n, m)",
+        ]
+    function = compile_numba_function_src(
+        "\n".join([f"def run({', '.join(names)}):", *lines, "    return v\n"]),
+        "run",
+        {"np": np, "KernelIndexError": KernelIndexError, "KernelValueError": KernelValueError},
+    )
+    return numba_njit(function), cache_key("require", op.checks)
 
 
 @register_funcify_default_op_cache_key(CSM)

@@ -161,7 +161,8 @@ def explain(function, *args):
     """
     if not isinstance(function, Function):
         raise TypeError(
-            f"explain: needs a function compiled by pytensor.function, got {type(function).__name__}."
+            f"explain: needs a function compiled by pytensor.function, got {type(function).__name__}. Write "
+            "explain(pytensor.function(inputs, outputs))."
         )
     graph = function.maker.fgraph
     nodes = dict(_nodes(graph))

@@ -13,10 +13,9 @@ from pytensor.link.basic import PerformLinker
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.elemwise import Elemwise
 
-from symsparse.constructors import as_sparse_variable
 from symsparse.lowering.base import KernelOp, canonical_fact, parts, pattern_key, sorted_fact
 from symsparse.lowering.sampling import all_ones
-from symsparse.ops.base import is_sparse
+from symsparse.ops.base import Require, is_sparse, sparse_operand
 from symsparse.ops.csm import CSM, CSMProperties
 
 
@@ -35,7 +34,7 @@ def source_of(v, number=None):
     number = number or {}
     while v.owner is not None:
         op = v.owner.op
-        if isinstance(op, CheckAndRaise | DeepCopyOp) or isinstance(op, Elemwise):
+        if isinstance(op, CheckAndRaise | Require | DeepCopyOp) or isinstance(op, Elemwise):
             v = v.owner.inputs[0]
         elif isinstance(op, CSMProperties):
             v = v.owner.inputs[0]
@@ -146,7 +145,7 @@ def pattern_of(x):
     ones       unknown
     same as    -
     """
-    x = as_sparse_variable(x)
+    x = sparse_operand("pattern_of", x)
     graph = FunctionGraph(outputs=[x], clone=True, copy_inputs=True)
     with pytensor.config.change_flags(traceback__limit=0):
         _mode.optimizer.rewrite(graph)

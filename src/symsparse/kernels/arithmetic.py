@@ -6,10 +6,11 @@ conditional moves, and was up to twice as fast on random patterns; on those of a
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.csm import same_pattern
 from symsparse.kernels.memory import empty, fits_memory, trimmed, zeros
 
+MISFIT = "add, mul or comparison: the shapes of two sparse matrices differ: %d and %d rows (columns for csc)"
 SHORT = 12  # entries of both matrices in a row, on average
 
 
@@ -84,14 +85,18 @@ def _merge_without_jumps(a, b, values, indices, indptr):
 @loop
 def _require_fit(nnz, indptr):
     if indptr.dtype.type(nnz) != nnz:
-        raise ValueError("add: the sum has too many entries for int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "add, maximum, minimum or comparison: %d entries are too many for int32 indices; use "
+            "index_dtype='int64'",
+            nnz,
+        )
 
 
 @kernel
 def union(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
     """Values and pattern of the sum of two matrices with canonical patterns. One pass."""
     if len(a_indptr) != len(b_indptr):
-        raise ValueError("add: the shapes of the sparse matrices differ")
+        raise KernelValueError(MISFIT, len(a_indptr) - 1, len(b_indptr) - 1)
     indptr = np.zeros_like(a_indptr)
     if same_pattern(a_indices, a_indptr, b_indices, b_indptr):
         indptr[:] = a_indptr
@@ -127,7 +132,7 @@ def _copied(x):
 def union_pattern(a_indices, a_indptr, b_indices, b_indptr):
     """Union of two canonical patterns, and the place of each entry of a and of b in it. One pass, without jumps."""
     if len(a_indptr) != len(b_indptr):
-        raise ValueError("add: the shapes of the sparse matrices differ")
+        raise KernelValueError(MISFIT, len(a_indptr) - 1, len(b_indptr) - 1)
     room = len(a_indices) + len(b_indices)
     indices, indptr = empty(room, a_indices.dtype), np.zeros_like(a_indptr)
     a_place, b_place = empty(len(a_indices), a_indices.dtype), empty(len(b_indices), b_indices.dtype)
@@ -174,7 +179,7 @@ def union_values(a_values, a_place, b_values, b_place, nnz):
 def intersection_pattern(a_indices, a_indptr, b_indices, b_indptr, a_carried, b_carried):
     """Intersection of two canonical patterns, and what its entries carry in a and in b. One pass, without jumps."""
     if len(a_indptr) != len(b_indptr):
-        raise ValueError("mul: the shapes of the sparse matrices differ")
+        raise KernelValueError(MISFIT, len(a_indptr) - 1, len(b_indptr) - 1)
     room = min(len(a_indices), len(b_indices)) + 1  # what is no entry of both is written too, and overwritten
     indices, indptr = empty(room, a_indices.dtype), np.zeros_like(a_indptr)
     a_out, b_out = empty(room, a_carried.dtype), empty(room, b_carried.dtype)
@@ -198,7 +203,14 @@ def add_to_dense(values, indices, indptr, y, n_minor):
     """Dense n_major x n_minor sum of a compressed matrix and `y`, whose sizes of 1 broadcast."""
     n_major = len(indptr) - 1
     if (y.shape[0] != n_major and y.shape[0] != 1) or (y.shape[1] != n_minor and y.shape[1] != 1):
-        raise ValueError("add: the shapes of the sparse and the dense operand do not fit")
+        raise KernelValueError(
+            "add: the shapes of the sparse and the dense operand do not fit: (%d, %d) and (%d, %d), columns first for "
+            "csc",
+            n_major,
+            n_minor,
+            y.shape[0],
+            y.shape[1],
+        )
     if not fits_memory(np.float64(n_major) * n_minor, values.itemsize):
         raise MemoryError("add: the memory that is available cannot hold the dense sum")
     indices, indptr = unsigned(indices), unsigned(indptr)

@@ -24,6 +24,22 @@ def _fingerprint():
 fingerprint = _fingerprint()
 
 
+# Numba compiles a raise with numbers as arguments for nothing, but text made of them (an f-string) costs 0.1 s of
+# compilation for each kernel. So the numbers go into the text when the exception is made, in Python.
+class KernelValueError(ValueError):
+    """A ValueError whose text shows numbers: ``raise KernelValueError("dot: %d and %d differ", n, m)``."""
+
+    def __init__(self, text, *numbers):
+        super().__init__(text % numbers if numbers else text)
+
+
+class KernelIndexError(IndexError):
+    """An IndexError whose text shows numbers; see `KernelValueError`."""
+
+    def __init__(self, text, *numbers):
+        super().__init__(text % numbers if numbers else text)
+
+
 class _Loop(CPUDispatcher):
     def __call__(self, *args):
         return self.py_func(*args)

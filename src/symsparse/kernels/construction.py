@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import KernelValueError, kernel
 from symsparse.kernels.memory import empty, trimmed
 
 
@@ -29,7 +29,7 @@ def diags_pattern(offsets, n_major, n_minor, index_like, by_rows):
     `offsets` ascend, and count the diagonals as for a matrix by rows.
     """
     if n_major < 0 or n_minor < 0:
-        raise ValueError("diags: a size is negative")
+        raise KernelValueError("diags: a size is negative: %d, %d", n_major, n_minor)
     lengths = np.empty(len(offsets), dtype=np.int64)
     for d in range(len(offsets)):
         k = offsets[d] if by_rows else -offsets[d]
@@ -37,7 +37,9 @@ def diags_pattern(offsets, n_major, n_minor, index_like, by_rows):
     nnz = lengths.sum()
     for size in (n_major, n_minor, nnz):
         if index_like.dtype.type(size) != size:
-            raise ValueError("diags: the matrix does not fit int32 indices")
+            raise KernelValueError(
+                "diags: a size, or the number of entries, is %d, which does not fit int32 indices", size
+            )
     indices = np.empty(nnz, dtype=index_like.dtype)
     place = np.empty(nnz, dtype=index_like.dtype)
     indptr = np.zeros(n_major + 1, dtype=index_like.dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty, zeros
 
 
@@ -20,7 +20,11 @@ def densify(values, indices, indptr, n_minor):
 @loop
 def _require_fit(size, index_like):
     if index_like.dtype.type(size) != size:
-        raise ValueError("from_dense: the dense matrix does not fit int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "csr_from_dense, csc_from_dense: %d rows, columns or entries are too many for int32 indices; "
+            "use index_dtype='int64'",
+            size,
+        )
 
 
 @kernel

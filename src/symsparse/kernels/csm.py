@@ -1,29 +1,42 @@
 """Checks of patterns that come from outside."""
 
-from symsparse.kernels.base import kernel, loop
+from symsparse.kernels.base import KernelValueError, kernel, loop
 
 
 @kernel
 def check_pattern(indices, indptr, n_values, n_major, n_minor):
     """Return the pattern, or raise a ValueError if it is not one of an n_major x n_minor matrix."""
     if n_major < 0 or n_minor < 0:
-        raise ValueError("CSM: malformed pattern: a matrix cannot have a negative size")
+        raise KernelValueError("CSM: malformed pattern: a size is negative: %d, %d", n_major, n_minor)
     if len(indptr) != n_major + 1:
-        raise ValueError(
-            "CSM: malformed pattern: indptr needs one element more than the matrix has rows (columns)"
+        raise KernelValueError(
+            "CSM: malformed pattern: indptr has %d elements, but %d rows (columns) need one more",
+            len(indptr),
+            n_major,
         )
     if indptr[0] != 0:
-        raise ValueError("CSM: malformed pattern: indptr must start at 0")
+        raise KernelValueError("CSM: malformed pattern: indptr starts at %d instead of 0", indptr[0])
     for r in range(n_major):
         if indptr[r + 1] < indptr[r]:
-            raise ValueError("CSM: malformed pattern: indptr decreases")
+            raise KernelValueError("CSM: malformed pattern: indptr decreases after row (column) %d", r)
     if len(indices) != n_values or indptr[n_major] != n_values:
-        raise ValueError("CSM: malformed pattern: values, indices and the end of indptr disagree")
+        raise KernelValueError(
+            "CSM: malformed pattern: %d values and %d indices, but indptr ends at %d",
+            n_values,
+            len(indices),
+            indptr[n_major],
+        )
     if indices.dtype.type(n_major) != n_major or indices.dtype.type(n_minor) != n_minor:
-        raise ValueError("CSM: the shape does not fit int32 indices; pass int64 indices")
+        raise KernelValueError(
+            "CSM: the shape (%d, %d), columns first for csc, does not fit int32 indices; pass int64 indices",
+            n_major,
+            n_minor,
+        )
     for k in range(len(indices)):
         if indices[k] < 0 or indices[k] >= n_minor:
-            raise ValueError("CSM: malformed pattern: an index is outside the matrix")
+            raise KernelValueError(
+                "CSM: malformed pattern: index %d is outside an axis of size %d", indices[k], n_minor
+            )
     return indices, indptr
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop
+from symsparse.kernels.base import KernelIndexError, KernelValueError, kernel, loop
 from symsparse.kernels.memory import empty, trimmed
 
 
@@ -13,7 +13,7 @@ def _position(index, n):
     if index < 0:
         position += n
     if position < 0 or position >= n:
-        raise IndexError("getitem: an index is outside the sparse matrix")
+        raise KernelIndexError("getitem: index %d is outside an axis of size %d", index, n)
     return position
 
 
@@ -31,7 +31,9 @@ def take_pattern(indices, indptr, rows, carried):
         nnz += np.int64(indptr[row + 1]) - np.int64(indptr[row])
         new_indptr[r + 1] = nnz
     if new_indptr[len(rows)] != nnz:
-        raise ValueError("getitem: the rows have too many entries for int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "getitem: the selection has %d entries, too many for int32 indices; use index_dtype='int64'", nnz
+        )
     new_indices, out = empty(nnz, indices.dtype), empty(nnz, carried.dtype)
     at = np.int64(0)
     for r in range(len(rows)):
@@ -137,8 +139,9 @@ def take_minor_pattern(indices, indptr, n_minor, columns, carried):
     last = np.zeros(1, dtype=indices.dtype)
     last[0] = len(columns)
     if new_indptr[len(indptr) - 1] != nnz or last[0] != len(columns):
-        raise ValueError(
-            "getitem: the columns have too many entries for int32 indices; use index_dtype='int64'"
+        raise KernelValueError(
+            "getitem: the selection has %d entries, too many for int32 indices; use index_dtype='int64'",
+            max(nnz, len(columns)),
         )
     room = nnz + 1  # what is not taken is written too, and overwritten
     new_indices, out = empty(room, indices.dtype), empty(room, carried.dtype)
@@ -163,7 +166,11 @@ def place_pattern(indices, indptr, rows, n, carried):
     Slices with the same row follow each other, so positions may be stored twice.
     """
     if len(rows) != len(indptr) - 1:
-        raise ValueError("getitem gradient: the number of rows and of their places differ")
+        raise KernelValueError(
+            "get_item_list_grad: the numbers of rows (columns) and of their places differ: %d and %d",
+            len(indptr) - 1,
+            len(rows),
+        )
     new_indptr = np.zeros(n + 1, dtype=indptr.dtype)
     for r in range(len(rows)):
         row = _position(rows[r], n)
@@ -182,7 +189,11 @@ def place_pattern(indices, indptr, rows, n, carried):
 def place_minor(indices, n_minor, columns, n):
     """The minor indices of a matrix of n_minor minor slices after these were put at the given places among n."""
     if len(columns) != n_minor:
-        raise ValueError("getitem gradient: the number of columns and of their places differ")
+        raise KernelValueError(
+            "get_item_list_grad: the numbers of rows (columns) and of their places differ: %d and %d",
+            n_minor,
+            len(columns),
+        )
     places = np.empty(n_minor, dtype=indices.dtype)
     for c in range(n_minor):
         places[c] = _position(columns[c], n)
@@ -196,7 +207,7 @@ def place_minor(indices, n_minor, columns, n):
 def find(indices, indptr, n_minor, majors, minors):
     """Place in a canonical pattern of each position (major, minor); -1 where it is not stored."""
     if len(majors) != len(minors):
-        raise IndexError("getitem: the numbers of row and of column indices differ")
+        raise KernelIndexError("getitem: %d rows and %d columns do not pair", len(majors), len(minors))
     n_major = len(indptr) - 1
     out = np.empty(len(majors), dtype=indices.dtype)
     at = last_r = last_c = np.int64(-1)
@@ -227,14 +238,22 @@ def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like, carr
     Equal positions stay apart, in their order.
     """
     if len(majors) != len(minors) or len(majors) != n_values:
-        raise ValueError("getitem gradient: the numbers of values and of their positions differ")
+        raise KernelValueError(
+            "get_item_2lists_grad: the numbers of rows, columns and values differ: %d, %d, %d",
+            len(majors),
+            len(minors),
+            n_values,
+        )
     indptr = np.zeros(n_major + 1, dtype=index_like.dtype)
     for k in range(n_values):
         indptr[_position(majors[k], n_major) + 1] += 1
     for r in range(n_major):
         indptr[r + 1] += indptr[r]
     if indptr[n_major] != n_values:
-        raise ValueError("getitem gradient: too many positions for int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "get_item_2lists_grad: %d positions are too many for int32 indices; use index_dtype='int64'",
+            n_values,
+        )
     free = indptr[:-1].copy()
     indices = np.empty(n_values, dtype=index_like.dtype)
     out = np.empty(n_values, dtype=carried.dtype)

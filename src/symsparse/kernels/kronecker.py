@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import KernelValueError, kernel
 from symsparse.kernels.memory import fits_memory
 
 _LARGEST = np.iinfo(np.int64).max
@@ -21,7 +21,11 @@ def kron_pattern(a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
     nnz = _product(len(a_indices), len(b_indices))
     for size in (_product(n, m), _product(a_minor, b_minor), nnz):
         if size < 0 or a_indices.dtype.type(size) != size:
-            raise ValueError("kron: the result does not fit int32 indices; use index_dtype='int64'")
+            raise KernelValueError(
+                "kron: a size of the result, or the number of its entries, is %d, which does not fit int32 indices; "
+                "use index_dtype='int64'",
+                size,
+            )
     if not fits_memory(nnz, 3 * a_indices.itemsize):
         raise MemoryError("kron: the memory that is available cannot hold the product")
     indices = np.empty(nnz, dtype=a_indices.dtype)

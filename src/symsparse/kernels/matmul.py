@@ -3,12 +3,13 @@
 import numpy as np
 from numba.extending import overload
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.gathers import gathered_dot
 from symsparse.kernels.memory import empty, zeros
 from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
 from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, scatter_rows, with_tiles
 
+MISFIT = "dot: the inner sizes differ: %d of the sparse and %d of the other operand"
 MANY = 8  # entries for each row of the outputs that threads have of their own
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
@@ -23,7 +24,7 @@ def _gather_vector(first, last, values, indices, indptr, x, out):
 def gather_vector(values, indices, indptr, x, n_minor):
     """``out[major] = sum values * x[minor]``: csr @ x."""
     if len(x) != n_minor:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError(MISFIT, n_minor, len(x))
     indices, indptr = unsigned(indices), unsigned(indptr)
     out = empty(len(indptr) - 1, values.dtype)
     run_chunks(_gather_vector, cut_for(len(indices), indptr), (values, indices, indptr, x, out))
@@ -55,7 +56,7 @@ def _add_parts(first, last, out, parts):
 def scatter_vector(values, indices, indptr, x, n_minor):
     """``out[minor] += values * x[major]``: csc @ x."""
     if len(x) != len(indptr) - 1:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError(MISFIT, len(indptr) - 1, len(x))
     indices, indptr = unsigned(indices), unsigned(indptr)
     threads = threads_for(len(indices) - 2 * n_minor)  # each thread adds into an output of its own
     out = zeros(n_minor, values.dtype)
@@ -85,7 +86,7 @@ _gather_matrix = with_tiles(_gather_plain, gather_rows)
 def gather_matrix(values, indices, indptr, x, n_minor):
     """``out[major, :] = sum values * x[minor, :]``: csr @ X."""
     if x.shape[0] != n_minor:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError(MISFIT, n_minor, x.shape[0])
     values, indices, indptr, x = for_tiles(values, unsigned(indices), unsigned(indptr), x)
     out = empty((len(indptr) - 1, x.shape[1]), values.dtype)
     run_chunks(_gather_matrix, cut_for(len(indices) * x.shape[1], indptr), (values, indices, indptr, x, out))
@@ -130,7 +131,7 @@ def _worth_parts(threads, nnz, n_minor):
 def scatter_matrix(values, indices, indptr, x, n_minor):
     """``out[minor, :] += values * x[major, :]``: csc @ X."""
     if x.shape[0] != len(indptr) - 1:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError(MISFIT, len(indptr) - 1, x.shape[0])
     values, indices, indptr, x = for_tiles(values, unsigned(indices), unsigned(indptr), x)
     width = x.shape[1]
     threads = threads_for(len(indices) * width)
@@ -165,9 +166,9 @@ def _own_overload(z, inplace):
 def _check_sum(a_major, a_minor, x, z, gather):
     n, inner = (a_major, a_minor) if gather else (a_minor, a_major)
     if len(x) != inner:
-        raise ValueError("usmm: the inner sizes of the operands differ")
+        raise KernelValueError("usmm: the inner sizes differ: %d and %d", inner, len(x))
     if len(z) != n or x.shape[1:] != z.shape[1:]:
-        raise ValueError("usmm: the product and z differ in shape")
+        raise KernelValueError("usmm: the product and z differ in shape: %d and %d rows", n, len(z))
 
 
 @loop

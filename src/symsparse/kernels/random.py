@@ -6,7 +6,7 @@ common ground: uniform, exponential, gamma and beta draws of the generator, alwa
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop
+from symsparse.kernels.base import KernelValueError, kernel, loop
 
 # Above it a draw might not fit 64 bits; NumPy's limit.
 _LARGEST_MEAN = np.iinfo(np.int64).max - 10 * np.sqrt(np.float64(np.iinfo(np.int64).max))
@@ -90,9 +90,9 @@ def poisson(rng, means, largest):
     for k in range(len(means)):
         mean = np.float64(means[k])
         if not mean >= 0.0:
-            raise ValueError("poisson: a mean is negative or NaN")
+            raise KernelValueError("poisson: a mean is negative or NaN: %g", mean)
         if mean > _LARGEST_MEAN:
-            raise ValueError("poisson: a mean is infinite or too large for 64-bit counts")
+            raise KernelValueError("poisson: a mean is infinite or too large for 64-bit counts: %g", mean)
         draws[k] = _poisson(rng, mean)
         if draws[k] > largest:
             raise ValueError("poisson: a draw does not fit the dtype of the means; cast them to a wider one")
@@ -108,12 +108,12 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
     have no memory.
     """
     if n < 0 or not (p >= 0.0 and p <= 1.0):
-        raise ValueError("binomial: n is negative, or p is not a probability")
+        raise KernelValueError("binomial: n is negative, or p is not a probability: %d, %g", n, p)
     if n > largest:
-        raise ValueError("binomial: n does not fit the dtype of the matrix; choose a wider one")
+        raise KernelValueError("binomial: n does not fit the dtype of the matrix: %d; choose a wider one", n)
     limit = int(min(np.iinfo(index_like.dtype).max, 2**53))  # columns are counted in float64
     if n_major < 0 or n_minor < 0:
-        raise ValueError("binomial: the shape is negative")
+        raise KernelValueError("binomial: the shape is negative: %d, %d", n_major, n_minor)
     too_many = "binomial: the matrix is too large for its indices; use index_dtype='int64'"
     if max(n_major, n_minor) > limit:
         raise ValueError(too_many)
@@ -156,7 +156,11 @@ def multinomial(rng, n, p, indptr):
     exactly 1 there, whatever was rounded.
     """
     if len(n) != len(indptr) - 1:
-        raise ValueError("multinomial: n and the matrix of probabilities have different numbers of rows")
+        raise KernelValueError(
+            "multinomial: n and the probabilities have different numbers of rows: %d and %d",
+            len(n),
+            len(indptr) - 1,
+        )
     tolerance = np.sqrt(
         np.finfo(p.dtype).eps
     )  # of a sum of probabilities, as in numpy.random.Generator.choice
@@ -165,15 +169,17 @@ def multinomial(rng, n, p, indptr):
     for r in range(len(n)):
         left = np.int64(n[r])
         if left < 0:
-            raise ValueError("multinomial: n is negative")
+            raise KernelValueError("multinomial: n is negative: %d in row %d", left, r)
         total = 0.0
         for k in range(indptr[r], indptr[r + 1]):
             if not p[k] >= 0:
-                raise ValueError("multinomial: a probability is negative or NaN")
+                raise KernelValueError("multinomial: a probability is negative or NaN: %g in row %d", p[k], r)
             total += p[k]
             sums[k] = total
         if not abs(total - 1.0) <= tolerance and not (total == 0.0 and left == 0):
-            raise ValueError("multinomial: the probabilities of a row do not sum to 1")
+            raise KernelValueError(
+                "multinomial: the probabilities of row %d do not sum to 1 but to %g", r, total
+            )
         for k in range(indptr[r + 1] - 1, indptr[r] - 1, -1):
             if left == 0:
                 break

@@ -2,9 +2,14 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty
 from symsparse.kernels.threading import cut_for, run_chunks
+
+NO_EXTREME = (
+    "sp_max, sp_min or norm: a matrix of %d x %d entries (columns first for csc) has no extreme along this axis "
+    "(zero-size array to reduction operation which has no identity)"
+)
 
 
 @loop(fastmath={"reassoc"})  # so that LLVM takes several sums side by side, and vectors of them
@@ -57,7 +62,7 @@ def extreme_all(values, n, m, largest):
     In a vector of one element, which keeps the dtype.
     """
     if n == 0 or m == 0:
-        raise ValueError("max, min: zero-size array to reduction operation which has no identity")
+        raise KernelValueError(NO_EXTREME, n, m)
     nnz = len(values)
     out = np.zeros(1, dtype=values.dtype)
     best = values[0] if nnz > 0 else out[0]
@@ -73,7 +78,7 @@ def extreme_major(values, indptr, n_minor, largest):
     """Largest (smallest) entry of each major slice of a canonical matrix; what is not stored is zero."""
     out = np.empty(len(indptr) - 1, dtype=values.dtype)
     if n_minor == 0:
-        raise ValueError("max, min: zero-size array to reduction operation which has no identity")
+        raise KernelValueError(NO_EXTREME, len(indptr) - 1, n_minor)
     zero = values.dtype.type(0)
     for r in range(len(out)):
         start, stop = indptr[r], indptr[r + 1]
@@ -88,7 +93,7 @@ def extreme_major(values, indptr, n_minor, largest):
 def extreme_minor(values, indices, n_major, n_minor, largest):
     """Largest (smallest) entry of each minor index of a canonical matrix; what is not stored is zero."""
     if n_major == 0:
-        raise ValueError("max, min: zero-size array to reduction operation which has no identity")
+        raise KernelValueError(NO_EXTREME, n_major, n_minor)
     out = np.zeros(n_minor, dtype=values.dtype)
     stored = np.zeros(n_minor, dtype=np.int64)
     for k in range(len(indices)):

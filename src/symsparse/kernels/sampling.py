@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty
 from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
 from symsparse.kernels.tiles import dot_rows, for_tiles, with_tiles
@@ -12,7 +12,14 @@ from symsparse.kernels.tiles import dot_rows, for_tiles, with_tiles
 def gather_dense(dense, indices, indptr, n_minor):
     """``dense[major, minor]`` for each stored entry."""
     if dense.shape[0] != len(indptr) - 1 or dense.shape[1] != n_minor:
-        raise ValueError("mul or sample: the shapes of the sparse and the dense operand differ")
+        raise KernelValueError(
+            "mul or sample: the shapes of the sparse and the dense operand differ: (%d, %d) and (%d, %d), columns "
+            "first for csc",
+            len(indptr) - 1,
+            n_minor,
+            dense.shape[0],
+            dense.shape[1],
+        )
     indices, indptr = unsigned(indices), unsigned(indptr)
     out = np.empty(len(indices), dtype=dense.dtype)
     for r in range(len(indptr) - 1):
@@ -25,7 +32,11 @@ def gather_dense(dense, indices, indptr, n_minor):
 def locate(x_indices, x_indptr, g_indices, g_indptr):
     """Place in the canonical pattern g of each entry of the pattern x (any order); -1 where g has none."""
     if len(x_indptr) != len(g_indptr):
-        raise ValueError("the shapes of two sparse matrices differ")
+        raise KernelValueError(
+            "sample: the shapes of two sparse matrices differ: %d and %d rows (columns for csc)",
+            len(x_indptr) - 1,
+            len(g_indptr) - 1,
+        )
     out = np.empty_like(x_indices)
     for r in range(len(x_indptr) - 1):
         start, stop = g_indptr[r], g_indptr[r + 1]
@@ -73,7 +84,16 @@ _dots = with_tiles(_dots_plain, dot_rows)
 def sddmm(indices, indptr, a, b, n_minor):
     """``out = a[major, :] . b[minor, :]`` for each stored entry."""
     if a.shape[0] != len(indptr) - 1 or b.shape[0] != n_minor or a.shape[1] != b.shape[1]:
-        raise ValueError("sampling_dot: the shapes of the operands do not fit")
+        raise KernelValueError(
+            "sampling_dot: the shapes of the operands do not fit: (%d, %d), (%d, %d), and (%d, %d) of the pattern, "
+            "columns first for csc",
+            a.shape[0],
+            a.shape[1],
+            b.shape[0],
+            b.shape[1],
+            len(indptr) - 1,
+            n_minor,
+        )
     a, indices, indptr, b = for_tiles(a, unsigned(indices), unsigned(indptr), b)
     out = empty(len(indices), a.dtype)
     if a.shape[1] == 0:

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.layout import is_canonical
 from symsparse.kernels.memory import empty, fits_memory, trimmed
 from symsparse.kernels.threading import run_chunks, threads_for
@@ -22,7 +22,7 @@ RUN = 1 << 16  # multiply-adds between two looks at the room that is left
 RUN_OF_A_THREAD = 1 << 22  # ... and between two appends: each is a moment when all threads wait
 DOUBLED = 1 << 25  # entries from which a result grows no faster than by doubling
 
-TOO_MANY = "dot: the product has too many entries for int32 indices; use index_dtype='int64'"
+TOO_MANY = "dot: the product has %d entries or more, too many for int32 indices; use index_dtype='int64'"
 
 _SHIFT = np.uint64(6)  # 64 columns in a word, 64 words in a word of the upper level
 _BIT = np.uint64(63)
@@ -184,7 +184,7 @@ def _append(first, last, indices, values, run_indices, run_values, made):
 def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner, n_minor):
     """Values, indices and indptr of the product of two compressed matrices (rows of a, rows of b), canonical."""
     if n_inner != len(b_indptr) - 1:
-        raise ValueError("dot: the inner sizes of the operands differ")
+        raise KernelValueError("dot: the inner sizes %d and %d differ", n_inner, len(b_indptr) - 1)
     n = len(a_indptr) - 1
     indptr = np.zeros_like(a_indptr)
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
@@ -194,7 +194,7 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
     fits = fits_memory(least, a_values.itemsize + a_indices.itemsize)
     if not (counted and fits) and is_canonical(b_indices, b_indptr):
         if not counted:
-            raise ValueError(TOO_MANY)
+            raise KernelValueError(TOO_MANY, least)
         raise MemoryError("dot: the memory that is available cannot hold the product")
     threads = threads_for(work[n])
     if threads == 1:
@@ -225,7 +225,7 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
             run_chunks(_append, each, (indices, values, run_indices, run_values, made))
         nnz = made[threads]
     if indptr.dtype.type(nnz) != nnz:
-        raise ValueError(TOO_MANY)
+        raise KernelValueError(TOO_MANY, nnz)
     for r in range(n):
         indptr[r + 1] += indptr[r]
     return trimmed(values, nnz), trimmed(indices.view(a_indices.dtype), nnz), indptr

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import kernel
+from symsparse.kernels.base import KernelValueError, kernel
 from symsparse.kernels.memory import empty
 
 _LARGEST = np.iinfo(np.int64).max
@@ -12,7 +12,11 @@ _LARGEST = np.iinfo(np.int64).max
 def _require_fit(n, like):
     """Raise unless `n` (a size, or a number of entries; below zero after an overflow) fits the dtype of `like`."""
     if n < 0 or like.dtype.type(n) != n:
-        raise ValueError("stacked blocks: the result does not fit int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "hstack, vstack, block_diag: a size of the result, or the number of its entries, is %d, which does not fit "
+            "int32 indices; use index_dtype='int64'",
+            n,
+        )
 
 
 @kernel
@@ -36,7 +40,12 @@ def concatenate_pattern(indices, indptrs, n_majors, n_minors, diagonal):
     for size in (n, _total(n_minors) if diagonal else n_minors[0], len(indices)):
         _require_fit(size, indices)
     if len(indptrs) != n + len(n_majors):
-        raise ValueError("stacked blocks: indptr needs one element more than a block has rows (columns)")
+        raise KernelValueError(
+            "hstack, vstack, block_diag: %d elements of indptr do not fit %d rows (columns) of %d blocks",
+            len(indptrs),
+            n,
+            len(n_majors),
+        )
     new_indices = empty(len(indices), indices.dtype)
     indptr = np.zeros(n + 1, dtype=indptrs.dtype)
     start = 0  # of the block's indptr among all
@@ -62,7 +71,7 @@ def interleave_pattern(indices, indptrs, n_majors, n_minors, carried):
     n_blocks = len(n_minors)
     size = n_majors[0] + 1
     if len(indptrs) != size * n_blocks or (n_majors != n_majors[0]).any():
-        raise ValueError("stacked blocks: the blocks differ in their numbers of rows (columns)")
+        raise ValueError("hstack, vstack: the blocks differ in their numbers of rows (columns)")
     for n in (_total(n_minors), len(indices)):
         _require_fit(n, indices)
     new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)

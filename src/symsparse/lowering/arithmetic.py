@@ -27,6 +27,7 @@ from symsparse.ops.arithmetic import (
     MulSV,
     TrueDivSD,
 )
+from symsparse.ops.base import equal, require
 
 
 class UnionPattern(KernelOp):
@@ -152,19 +153,20 @@ def lower_add_sd(node, x, y):
     x, y = x.cast(dtype), pt.cast(y, dtype)
     if y.type.ndim == 1:
         y = y[None, :]
-    y = only_static_ones(y, x)
+    y = only_static_ones(y, x, "add")
     total = AddToDense()(x.values, *x.pattern, y if x.format == "csr" else y.T, x.n_minor)
     return total if x.format == "csr" else total.T
 
 
-def only_static_ones(y, x):
+def only_static_ones(y, x, op):
     """The kernel broadcasts sizes that are 1 at run time; only those that are 1 in the graph may."""
-    conditions = [pt.eq(y.shape[i], n) for i, n in enumerate(x.sizes) if y.type.shape[i] is None]
-    return (
-        check("add or comparison: the shapes of the sparse and the dense operand do not fit")(y, *conditions)
-        if conditions
-        else y
-    )
+    cause = f"{op}: the shapes of the sparse and the dense operand do not fit"
+    checks = [
+        equal(n, y.shape[i], f"{cause}: %d and %d {('rows', 'columns')[i]}")
+        for i, n in enumerate(x.sizes)
+        if y.type.shape[i] is None
+    ]
+    return require(y, *checks)
 
 
 @lowers(MulSS)

@@ -25,7 +25,7 @@ from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.utils import hash_from_ndarray
 
-from symsparse.ops.base import OTHER_FORMAT, SparseOp, is_sparse
+from symsparse.ops.base import OTHER_FORMAT, Require, SparseOp, equal, is_sparse, require
 from symsparse.ops.csm import CSM, CSMProperties, shape_vector
 from symsparse.tracing import handed_on
 
@@ -409,18 +409,15 @@ def surely_equal(n, m):
     return _key(n) == _key(m)
 
 
-def guard(p, message, *conditions):
-    """`p` with a run-time check. It hangs on all vectors: a kernel may read any of them without the others."""
-    if not conditions:
-        return p
-    checked = check(message)
-    return p._replace(**{f: checked(getattr(p, f), *conditions) for f in ("values", "indices", "indptr")})
+def guard(p, *checks):
+    """`p` with run-time checks, see `require`. They hang on all vectors: a kernel may read any without the others."""
+    return p._replace(**{f: require(getattr(p, f), *checks) for f in ("values", "indices", "indptr")})
 
 
 def unchecked(v):
     """The variable behind run-time checks, and behind a matrix made of parts: it holds the same."""
     v = _as_made(v)
-    while v.owner is not None and isinstance(v.owner.op, CheckAndRaise):
+    while v.owner is not None and isinstance(v.owner.op, CheckAndRaise | Require):
         v = _as_made(v.owner.inputs[0])
     return v
 
@@ -431,8 +428,12 @@ def _is_made_of_parts(x):
 
 def require_same_shape(op, x, y):
     """`y` with a run-time check that its shape is that of `x`."""
-    conditions = [pt.eq(n, m) for n, m in zip(x.sizes, y.sizes, strict=True) if not surely_equal(n, m)]
-    return guard(y, f"{op}: the shapes of the sparse matrices differ", *conditions)
+    checks = [
+        equal(n, m, f"{op}: the shapes of the sparse matrices differ: %d and %d {what}")
+        for n, m, what in zip(x.sizes, y.sizes, ("rows", "columns"), strict=True)
+        if not surely_equal(n, m)
+    ]
+    return guard(y, *checks)
 
 
 # -- the database of rules --------------------------------------------------------------------------------------

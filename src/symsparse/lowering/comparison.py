@@ -31,7 +31,7 @@ def _stored(node, x, holds):
 def lower_compare_sd(node, x, y):
     if y.type.ndim == 1:
         y = y[None, :]
-    return pt.cast(Elemwise(node.op.scalar_op)(densify(x), only_static_ones(y, x)), "uint8")
+    return pt.cast(Elemwise(node.op.scalar_op)(densify(x), only_static_ones(y, x, node.op.name)), "uint8")
 
 
 def drop_zeros(x):

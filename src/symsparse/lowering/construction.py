@@ -1,10 +1,10 @@
 """Lowering of matrices made from diagonals, and of triangles."""
 
 import numpy as np
-import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, vector
 from symsparse.lowering.layout import taken
+from symsparse.ops.base import equal, require
 from symsparse.ops.construction import Diags, Triangle, diagonal_length
 from symsparse.ops.csm import shape_vector
 
@@ -53,8 +53,9 @@ def lower_diags(node, values, lengths, n, m):
         np.bool_(by_rows),
     )
     # Beside the pattern, which is folded where the sizes are known.
-    wanted = pt.stack([pt.as_tensor(diagonal_length(n, m, k), dtype="int64") for k in op.offsets])
-    fit = check("diags: the length of a diagonal does not fit the shape of the matrix")
-    return Parts(
-        op.format, fit(values, pt.eq(lengths, wanted).all())[place], indices, indptr, shape_vector(n, m)
-    )
+    cause = "diags: the length of a diagonal does not fit the shape of the matrix"
+    same = [
+        equal(lengths[i], diagonal_length(n, m, k), f"{cause}: diagonal {k} has %d elements instead of %d")
+        for i, k in enumerate(op.offsets)
+    ]
+    return Parts(op.format, require(values, *same)[place], indices, indptr, shape_vector(n, m))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, n_slices, vector
+from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
+from symsparse.ops.base import require
 from symsparse.ops.construction import diagonal_length
 from symsparse.ops.conversion import (
     ConstructSparseFromList,
@@ -74,8 +75,11 @@ def compress(dense, format, index_dtype="int32") -> Parts:
 @lowers(SquareDiagonal)
 def lower_square_diagonal(node, v):
     n = v.shape[0]
-    fits = check("square_diagonal: the matrix does not fit int32 indices")
-    indptr = pt.arange(fits(n, pt.le(n, np.iinfo(np.int32).max)) + 1, dtype="int32")
+    largest = np.iinfo(np.int32).max
+    fitting = require(
+        n, ("at_most", n, largest, "square_diagonal: %d rows do not fit int32 indices, which end at %d")
+    )
+    indptr = pt.arange(fitting + 1, dtype="int32")
     return Parts("csc", v, pt.arange(n, dtype="int32"), indptr, shape_vector(n, n))
 
 
@@ -94,7 +98,8 @@ def lower_construct_sparse_from_list(node, shape, values, ilist):
     indices = pt.tile(ilist[order].astype("int64"), n)
     indptr = pt.arange(n + 1, dtype="int64") * k
     indices, indptr = CheckPattern()(indices, indptr, values.size, shape[1], shape[0])
-    rows = check("construct_sparse_from_list: too many values for int32 indices")(
-        values[order], pt.le(pt.maximum(values.size, shape[0]), np.iinfo(np.int32).max)
+    cause = "construct_sparse_from_list: too many values for int32 indices: %d, and these count to %d"
+    rows = require(
+        values[order], ("at_most", pt.maximum(values.size, shape[0]), np.iinfo(np.int32).max, cause)
     )
     return Parts("csc", rows.T.flatten(), indices.astype("int32"), indptr.astype("int32"), shape)

@@ -14,7 +14,6 @@ from symsparse.lowering.base import (
     _TAGS,
     KernelOp,
     Parts,
-    check,
     comes_from_a_matrix,
     guard,
     lowering_db,
@@ -24,7 +23,7 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.sampling import sample_sparse
-from symsparse.ops.base import is_sparse
+from symsparse.ops.base import equal, is_sparse, require
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, SpecifyShape
 from symsparse.types import check_pattern
 
@@ -54,16 +53,16 @@ def lower_csm(node, values, indices, indptr, shape):
     made = Parts(node.op.format, values, indices, indptr, shape)
     if _comes_from_one_matrix(made):
         return made
-    shape_ok = check("CSM: shape must have two elements")
     if shape.type.shape[0] is None:
-        made = made._replace(shape=shape_ok(shape, pt.eq(shape.shape[0], 2)))
+        two = equal(shape.shape[0], 2, "CSM: shape must have two elements: got %d instead of %d")
+        made = made._replace(shape=require(shape, two))
     n_values = values.shape[0]
     if all(isinstance(v, Constant) for v in (indices, indptr, shape)):
         # `CSM.make_node` has checked the pattern; only its length is left to be compared with that of the values.
         size = len(indices.data)
         if values.type.shape[0] != size:
-            fits = check(f"CSM: the pattern has {size} entries, which is not the number of values")
-            made = made.with_values(fits(values, pt.eq(n_values, size)))
+            same = equal(n_values, size, "CSM: %d values do not fit a pattern of %d entries")
+            made = made.with_values(require(values, same))
         return made
     checked = CheckPattern()(indices, indptr, n_values, made.n_major, made.n_minor)
     return made._replace(indices=checked[0], indptr=checked[1])
@@ -90,8 +89,13 @@ def _comes_from_one_matrix(made):
 
 @lowers(SpecifyShape)
 def lower_specify_shape(node, x):
-    conditions = [pt.eq(n, s) for n, s in zip(x.sizes, node.op.shape, strict=True) if s is not None]
-    return guard(x, f"specify_shape: the sparse matrix does not have shape {node.op.shape}", *conditions)
+    cause = f"specify_shape: the sparse matrix does not have shape {node.op.shape}"
+    checks = [
+        equal(n, s, f"{cause}: %d instead of %d {what}")
+        for n, s, what in zip(x.sizes, node.op.shape, ("rows", "columns"), strict=True)
+        if s is not None
+    ]
+    return guard(x, *checks)
 
 
 @lowers(CSMGrad)

@@ -1,9 +1,8 @@
 """Lowering of the selection and the placing of rows and columns."""
 
-import pytensor.tensor as pt
-
 from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
 from symsparse.lowering.layout import taken, to_format
+from symsparse.ops.base import equal
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.indexing import (
     EVERYTHING,
@@ -147,7 +146,7 @@ def lower_get_item_list_grad(node, x, rows, gz):
     gz = to_format(gz, x.format)
     n, m = x.sizes[1], gz.sizes[1]
     if not surely_equal(n, m):
-        gz = guard(gz, "get_item_list_grad: the numbers of columns differ", pt.eq(n, m))
+        gz = guard(gz, equal(n, m, "get_item_list_grad: the numbers of columns differ: %d and %d"))
     if x.format == "csr":
         indices, indptr, values = taken(PlacePattern(), gz, rows, x.n_major)
         return Parts("csr", values, indices, indptr, x.shape)

@@ -8,8 +8,9 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.random.utils import custom_rng_deepcopy
 from pytensor.tensor.shape import Shape_i
 
-from symsparse.lowering.base import KernelOp, Parts, check, lowers, vector
+from symsparse.lowering.base import KernelOp, Parts, lowers, vector
 from symsparse.lowering.layout import canonical, remove0, to_format
+from symsparse.ops.base import equal, require
 from symsparse.ops.random import Binomial, Multinomial, Poisson, largest_count
 
 
@@ -80,7 +81,8 @@ def lower_poisson(node, rng, x):
 @lowers(Binomial)
 def lower_binomial(node, rng, n, p, shape):
     if shape.type.shape[0] is None:
-        shape = check("binomial: shape must have two elements")(shape, pt.eq(shape.shape[0], 2))
+        two = equal(shape.shape[0], 2, "binomial: shape must have two elements: got %d instead of %d")
+        shape = require(shape, two)
     sizes = shape[0], shape[1]
     n_major, n_minor = sizes if node.op.format == "csr" else sizes[::-1]
     index_like = pt.constant([], dtype=node.op.index_dtype)

@@ -19,7 +19,6 @@ from symsparse.backends.c import CKernel, integer
 from symsparse.lowering.base import (
     KernelOp,
     Parts,
-    check,
     lowers,
     parts,
     pattern_key,
@@ -30,6 +29,7 @@ from symsparse.lowering.base import (
     vector,
 )
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
+from symsparse.ops.base import equal, require
 from symsparse.ops.conversion import DenseFromSparse
 from symsparse.ops.sampling import (
     Sample,
@@ -190,13 +190,13 @@ class _Sampler:
         own = self.x.sizes[::-1] if transposed else self.x.sizes
         if windows:
             sizes = through_windows(g, windows).shape
-        conditions = [
-            pt.eq(size, n)
+        cause = "mul or sample: the shapes of the sparse and the dense operand differ"
+        checks = [
+            equal(n, size, f"{cause}: sizes %d and %d")
             for size, n, static in zip(sizes, own, g.type.shape, strict=True)
             if static != 1 and not surely_equal(size, n)
         ]
-        fits = check("mul or sample: the shapes of the sparse and the dense operand differ")
-        return fits(sampled, *conditions) if conditions else sampled
+        return require(sampled, *checks)
 
 
 def window_of(g):

@@ -4,7 +4,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.lowering.arithmetic import on_union
 from symsparse.lowering.base import lowers
-from symsparse.ops.selection import MaximumSS, MinimumSS, _SparseGradRows
+from symsparse.ops.selection import MaximumSS, MinimumSS, SparseGradRows
 
 
 @lowers(MaximumSS, MinimumSS)
@@ -14,6 +14,6 @@ def lower_extreme_ss(node, x, y):
     return x.with_values(Elemwise(node.op.scalar_op)(x.values, y_values))
 
 
-@lowers(_SparseGradRows)
+@lowers(SparseGradRows)
 def lower_sparse_grad_rows(node, m, index):
     return m[index]

@@ -14,6 +14,7 @@ from symsparse.lowering.base import (
     with_index_dtype,
 )
 from symsparse.lowering.layout import taken, to_format
+from symsparse.ops.base import equal
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.stacking import BlockDiag, HStack, VStack
 
@@ -73,9 +74,10 @@ def lower_stack(node, *blocks):
         return blocks[0]
     shared = [p.sizes[1 - op.axis] for p in blocks]
     shared.sort(key=lambda n: known(n) is None)  # compare with a size that is known, if there is one
-    conditions = [pt.eq(shared[0], n) for n in shared[1:] if not surely_equal(shared[0], n)]
-    what = "rows" if op.axis else "columns"
-    all_of = guard(all_of, f"{op.name}: the blocks differ in their numbers of {what}", *conditions)
+    cause = f"{op.name}: the blocks differ in their numbers of {'rows' if op.axis else 'columns'}: %d and %d"
+    all_of = guard(
+        all_of, *(equal(shared[0], n, cause) for n in shared[1:] if not surely_equal(shared[0], n))
+    )
     sizes = [shared[0]] * 2
     sizes[op.axis] = total([p.sizes[op.axis] for p in blocks])
     n_majors, n_minors = pt.stack([p.n_major for p in blocks]), pt.stack([p.n_minor for p in blocks])

@@ -343,6 +343,11 @@ def sub(x, y):
         return neg(y)
     x, y = pair("sub", x, y)
     _refuse_scalar("sub", x, y)
+    # Errors have the name that the user wrote.
+    if is_sparse(x) and is_sparse(y):
+        merged_shape("sub", x, y)
+    else:
+        broadcast_shape("sub", *((x, y) if is_sparse(x) else (y, x)))
     dtype = upcast(x.dtype, y.dtype)
     if dtype == "bool":
         raise error("sub", [x, y], "bool has no difference", "Cast one operand first: x.astype('int8').")

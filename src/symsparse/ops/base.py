@@ -15,16 +15,19 @@ import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.null_type import NullType
 from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import Nonzero
+from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from symsparse.constructors import as_sparse_or_tensor_variable
+from symsparse.constructors import symbolic
 from symsparse.tracing import traced
 from symsparse.types import (
     SparseTensorType,
+    all_dtypes,
     complex_dtypes,
     compressed,
     continuous_dtypes,
@@ -51,7 +54,7 @@ def describe(x):
         return repr(x.type).removeprefix("SparseTensorType")
     if isinstance(x, Variable):
         shape = getattr(x.type, "shape", None)
-        shown = "" if shape is None else f", shape=({', '.join('?' if n is None else str(n) for n in shape)})"
+        shown = "" if shape is None else f", shape={_shape_text(shape)}"
         return f"(dense, {getattr(x.type, 'dtype', x.type)}{shown})"
     if sp.issparse(x):
         return f"({x.format}, {x.dtype}, shape={x.shape})"
@@ -60,23 +63,38 @@ def describe(x):
     return f"({type(x).__name__})"
 
 
+def _shape_text(shape):
+    sizes = ", ".join("?" if n is None else str(n) for n in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+
+
 def error(op, operands, cause, way_out="", kind=TypeError):
     """An error that names the op, its operands, the cause, and the way out."""
-    shown = " and ".join(describe(x) for x in operands)
+    shown = " and ".join(map(describe, operands))
     return kind(f"{op}: {cause}; got {shown}.{' ' + way_out if way_out else ''}")
 
 
 def operand(op, x, max_ndim: float = 2):
     """`x` as a symbolic variable: sparse, or dense with a dtype and at most `max_ndim` dimensions."""
     try:
-        x = as_sparse_or_tensor_variable(x)
-    except (TypeError, ValueError, NotImplementedError) as e:
-        raise error(op, [x], f"an operand cannot be made symbolic ({e})") from None
+        x = symbolic(op, x)
+    except (TypeError, ValueError) as e:
+        cause = str(e).removeprefix(f"{op}: ").rstrip(".")
+        raise error(op, [x], f"an operand cannot be made symbolic: {cause}", kind=type(e)) from None
     if not is_sparse(x):
         if not isinstance(x.type, pt.TensorType):
-            raise error(op, [x], f"an operand is neither a sparse matrix nor a dense tensor ({x.type})")
+            raise error(
+                op,
+                [x],
+                f"an operand is neither a sparse matrix nor a dense tensor ({x.type})",
+                "Pass a matrix, a vector or a number.",
+            )
         if x.type.ndim > max_ndim:
-            raise error(op, [x], "a dense operand has more than two dimensions")
+            raise error(op, [x], "a dense operand has more than two dimensions", "Index or reshape it.")
+        if x.dtype not in all_dtypes:
+            raise error(
+                op, [x], f"{x.dtype} is no dtype that symsparse knows", f"Cast it to one of {all_dtypes}."
+            )
     return x
 
 
@@ -97,7 +115,7 @@ def dense_operand(op, x, ndims):
         raise error(op, [x], "needs a dense operand here", "Write x.toarray() if you want it dense.")
     if x.type.ndim not in ndims:
         wanted = " or ".join(f"{n}-D" for n in ndims)
-        raise error(op, [x], f"a dense operand must be {wanted}")
+        raise error(op, [x], f"a dense operand must be {wanted}", "Index or reshape it.")
     return x
 
 
@@ -105,7 +123,7 @@ def merged_shape(op, x, y):
     """Static shape of an elementwise result of two matrices of one shape; an error where they surely differ."""
     for a, b in zip(x.type.shape, y.type.shape, strict=True):
         if a is not None and b is not None and a != b:
-            raise error(op, [x, y], "shapes differ", kind=ValueError)
+            raise error(op, [x, y], "shapes differ", "Both matrices must have one shape.", ValueError)
     return tuple(a if a is not None else b for a, b in zip(x.type.shape, y.type.shape, strict=True))
 
 
@@ -125,6 +143,95 @@ class Check(CheckAndRaise):
 
     def pushforward(self, inputs, outputs, tangents):
         return [tangents[0]]
+
+
+class Require(Op):
+    """``v, n0, m0, n1, m1, ... -> v``, or an error at run time unless each pair of sizes fits; see `require`.
+
+    It is to PyTensor's `CheckAndRaise` what a sentence with numbers is to one without.
+    """
+
+    __props__ = ("checks",)
+    view_map = {0: [0]}
+
+    def __init__(self, checks):
+        self.checks = tuple(checks)  # of (relation, message)
+
+    def make_node(self, v, *sizes):
+        return Apply(self, [v, *map(pt.as_tensor, sizes)], [v.type()])
+
+    def perform(self, node, inputs, outputs):
+        v, *sizes = inputs
+        for (relation, message), n, m in zip(self.checks, sizes[::2], sizes[1::2], strict=True):
+            if not holds(relation, int(n), int(m)):
+                raise (IndexError if relation in INDEX_ERRORS else ValueError)(message % (n, m))
+        outputs[0][0] = v
+
+    def do_constant_folding(self, fgraph, node):
+        return False
+
+    def infer_shape(self, node, shapes):
+        return shapes[:1]
+
+    def connection_pattern(self, node):
+        return [[i == 0] for i in range(len(node.inputs))]
+
+    def pullback(self, inputs, outputs, cotangents):
+        return [*cotangents, *(disconnected_type() for _ in inputs[1:])]
+
+    def pushforward(self, inputs, outputs, tangents):
+        return [tangents[0]]
+
+    def __str__(self):
+        return f"Require{{{self.checks[0][1]!r}}}"
+
+
+INDEX_ERRORS = ("same_length", "within")
+
+
+def holds(relation, n, m):
+    """Whether a relation holds between two integers."""
+    if relation == "within":
+        return -m <= n < m
+    return n <= m if relation == "at_most" else n == m
+
+
+def require(v, *checks):
+    """`v`, or an error at run time, unless all of these hold: (relation, n, m, message), whose message shows n and m.
+
+    Relations are "equal" and "at_most", otherwise a ValueError; "same_length" (equal) and "within" (n is an index of an
+    axis of size m), otherwise an IndexError.
+    """
+    left = [c for c in checks if not _surely_holds(*c[:3])]
+    if not left:
+        return v
+    return Require((c[0], c[3]) for c in left)(v, *(size for c in left for size in c[1:3]))
+
+
+def equal(n, m, message):
+    """A check of `require`: two sizes are equal."""
+    return "equal", n, m, message
+
+
+def _surely_holds(relation, n, m):
+    if n is m:
+        return relation != "within"
+    n, m = (int(v.data) if isinstance(v, Constant) else v for v in (n, m))
+    return all(isinstance(v, int | np.integer) for v in (n, m)) and holds(relation, n, m)
+
+
+@register_canonicalize
+@node_rewriter([Require])
+def local_useless_require(fgraph, node):
+    """Sizes that became known, or equal, need no check."""
+    v, *sizes = node.inputs
+    checks = [(c, *pair) for c, *pair in zip(node.op.checks, sizes[::2], sizes[1::2], strict=True)]
+    left = [(c[0], n, m, c[1]) for c, n, m in checks if not _surely_holds(c[0], n, m)]
+    if len(left) == len(checks):
+        return None
+    made = require(v, *left)
+    copy_stack_trace(node.outputs[0], made)
+    return [made]
 
 
 class Holds(Nonzero):

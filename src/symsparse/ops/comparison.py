@@ -29,7 +29,8 @@ class _Compare(SparseOp):
 
     __props__ = ()
     differentiable = (0, 1)
-    name: str  # of the NumPy function
+    name: str
+    numpy_name: str
     scalar_op: ps.ScalarOp
 
     def infer_shape(self, node, shapes):
@@ -38,7 +39,7 @@ class _Compare(SparseOp):
     @property
     def holds_at_zero(self):
         """Whether 0 compares with 0: the result of two sparse matrices is then full."""
-        return self.name in ("equal", "less_equal", "greater_equal")
+        return self.numpy_name in ("equal", "less_equal", "greater_equal")
 
     def __str__(self):
         return type(self).__name__
@@ -53,7 +54,7 @@ class _CompareSS(_Compare):
     def perform(self, node, inputs, outputs):
         x, y = (canonical(v) for v in inputs)
         require_equal(self.name, "shapes", x.shape, y.shape)
-        result = getattr(np, self.name)(x.toarray(), y.toarray())
+        result = getattr(np, self.numpy_name)(x.toarray(), y.toarray())
         outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](result.astype("uint8")))
 
 
@@ -65,10 +66,10 @@ class _CompareSD(_Compare):
     def perform(self, node, inputs, outputs):
         x, y = inputs
         full = broadcast_value(self.name, x.shape, node.inputs[1], y)
-        outputs[0][0] = getattr(np, self.name)(x.toarray(), full).astype("uint8")
+        outputs[0][0] = getattr(np, self.numpy_name)(x.toarray(), full).astype("uint8")
 
 
-def _comparison(stem, numpy_name, scalar_op):
+def _comparison(stem, name, numpy_name, scalar_op):
     """The two classes of one comparison: sparse with sparse, and sparse with dense."""
     made = []
     for base, suffix, kinds in (
@@ -80,7 +81,8 @@ def _comparison(stem, numpy_name, scalar_op):
                 f"{stem}{suffix}",
                 (base,),
                 {
-                    "name": numpy_name,
+                    "name": name,
+                    "numpy_name": numpy_name,
                     "scalar_op": scalar_op,
                     "__module__": __name__,
                     "__doc__": f"``{numpy_name}`` of {kinds}; uint8. Gradient: zero.",
@@ -90,12 +92,12 @@ def _comparison(stem, numpy_name, scalar_op):
     return made
 
 
-EqualSS, EqualSD = _comparison("Equal", "equal", ps.eq)
-NotEqualSS, NotEqualSD = _comparison("NotEqual", "not_equal", ps.neq)
-LessThanSS, LessThanSD = _comparison("LessThan", "less", ps.lt)
-GreaterThanSS, GreaterThanSD = _comparison("GreaterThan", "greater", ps.gt)
-LessEqualSS, LessEqualSD = _comparison("LessEqual", "less_equal", ps.le)
-GreaterEqualSS, GreaterEqualSD = _comparison("GreaterEqual", "greater_equal", ps.ge)
+EqualSS, EqualSD = _comparison("Equal", "eq", "equal", ps.eq)
+NotEqualSS, NotEqualSD = _comparison("NotEqual", "neq", "not_equal", ps.neq)
+LessThanSS, LessThanSD = _comparison("LessThan", "lt", "less", ps.lt)
+GreaterThanSS, GreaterThanSD = _comparison("GreaterThan", "gt", "greater", ps.gt)
+LessEqualSS, LessEqualSD = _comparison("LessEqual", "le", "less_equal", ps.le)
+GreaterEqualSS, GreaterEqualSD = _comparison("GreaterEqual", "ge", "greater_equal", ps.ge)
 
 equal_s_s, equal_s_d = EqualSS(), EqualSD()
 not_equal_s_s, not_equal_s_d = NotEqualSS(), NotEqualSD()
@@ -112,13 +114,14 @@ def _compare(name, sparse_sparse, sparse_dense, mirrored, x, y):
     if not is_sparse(x):
         x, y, sparse_dense = y, x, mirrored
     if y.type.ndim > 0:
+        broadcast_shape(name, x, y)  # an error has the name that the user wrote
         return sparse_dense(x, y)
-    symbol = sparse_dense.name
+    symbol = sparse_dense.numpy_name
     instead = "Write the comparison with x.toarray(), or structured_monoid(...) for the stored entries only."
     if not isinstance(y, Constant):
-        raise error(symbol, [x, y], "cannot know whether 0 compares with a symbolic scalar", instead)
+        raise error(name, [x, y], "cannot know whether 0 compares with a symbolic scalar", instead)
     if getattr(np, symbol)(np.zeros((), dtype=x.dtype), y.data):
-        raise error(symbol, [x, y], f"0 {symbol} {y.data} holds, so the result would be dense", instead)
+        raise error(name, [x, y], f"0 {symbol} {y.data} holds, so the result would be dense", instead)
     return cast(StructuredElemwise(sparse_dense.scalar_op)(x, y), "uint8")
 
 

@@ -3,11 +3,11 @@
 import operator
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.graph.basic import Constant, Variable
 from pytensor.scalar import upcast
+from pytensor.tensor.type import TensorType
 
 from symsparse.ops.arithmetic import from_coordinates
 from symsparse.ops.base import (
@@ -21,7 +21,7 @@ from symsparse.ops.base import (
     typed,
 )
 from symsparse.ops.layout import asformat
-from symsparse.types import SparseTensorType, integer_dtypes, sparse_formats
+from symsparse.types import SparseTensorType, brief, integer_dtypes, legal_dtype, legal_format
 
 MAX_INT32 = np.iinfo(np.int32).max
 
@@ -99,36 +99,43 @@ def _size(op, n):
     if isinstance(n, Constant):
         n = n.data
     if isinstance(n, Variable):
-        if n.type.ndim or n.dtype not in integer_dtypes:
-            raise error(op, [n], "a size must be an integer")
+        if not isinstance(n.type, TensorType) or n.type.ndim or n.dtype not in integer_dtypes:
+            raise error(op, [n], "a size must be an integer", "Cast it to int64.")
         return n.astype("int64")
     try:
-        n = operator.index(n)
+        size = operator.index(n)
     except TypeError:
-        raise error(op, [n], "a size must be an integer") from None
-    if n < 0:
-        raise ValueError(f"{op}: a size must not be negative, got {n}.")
-    return n
+        raise error(op, [n], "a size must be an integer", "Pass an int.") from None
+    if not 0 <= size <= np.iinfo(np.int64).max:
+        raise ValueError(f"{op}: a size must not be negative and fit 64 bits, got {brief(n)}.")
+    return size
 
 
-def _offset(op, k):
+def offset(op, k):
     """The number of a diagonal as an integer."""
     try:
-        return operator.index(k.data if isinstance(k, Constant) else k)
+        found = operator.index(k.data if isinstance(k, Constant) else k)
     except TypeError:
+        found = None
+    if found is None:
         raise error(
-            op, [k], "the number of a diagonal must be an integer that is known when the graph is built"
-        ) from None
+            op,
+            [k],
+            "the number of a diagonal must be an integer that is known when the graph is built",
+            "Pass an int.",
+        )
+    if abs(found) > np.iinfo(np.int64).max:
+        raise ValueError(f"{op}: no matrix has a diagonal {found}; its number must fit 64 bits.")
+    return found
 
 
 def _built(op, vectors, offsets, n, m, format):
     """The matrix with these vectors, all of one dtype, as its diagonals."""
-    if format not in (None, *sparse_formats):
-        raise ValueError(f"{op}: unsupported format {format!r}; choose one of {sparse_formats}.")
+    format = "csr" if format is None else legal_format(op, format)
     wide = any(isinstance(v, int) and v > MAX_INT32 for v in (n, m))
     order = sorted(range(len(offsets)), key=offsets.__getitem__)
     lengths = pt.stack([vectors[i].shape[0] for i in order])
-    make = Diags([offsets[i] for i in order], format or "csr", "int64" if wide else "int32")
+    make = Diags([offsets[i] for i in order], format, "int64" if wide else "int32")
     return make(pt.join(0, *(vectors[i] for i in order)), lengths, n, m)
 
 
@@ -165,8 +172,8 @@ def eye(m, n=None, k=0, dtype=None, format=None):
     """
     m = _size("eye", m)
     n = m if n is None else _size("eye", n)
-    k = _offset("eye", k)
-    dtype = pytensor.config.floatX if dtype is None or str(dtype) == "floatX" else np.dtype(dtype).name
+    k = offset("eye", k)
+    dtype = legal_dtype("eye", "floatX" if dtype is None else dtype)
     ones = pt.ones((diagonal_length(m, n, k),), dtype=dtype)
     return _built("eye", [ones], [k], m, n, format)
 
@@ -212,11 +219,17 @@ def diags(diagonals, offsets=0, shape=None, format=None, dtype=None):
            [0., 0., 1.]])
     """
     op = "diags"
-    if np.ndim(offsets) == 0:
+    if not isinstance(offsets, list | tuple | range) and not (
+        isinstance(offsets, np.ndarray) and offsets.ndim
+    ):
         offsets = [offsets]
         one = isinstance(diagonals, list | tuple) and len(diagonals) == 1 and _rank(op, diagonals[0])
         diagonals = diagonals if one else [diagonals]
-    offsets = [_offset(op, k) for k in offsets]
+    offsets = [offset(op, k) for k in offsets]
+    if not isinstance(diagonals, list | tuple) and not (isinstance(diagonals, np.ndarray) and diagonals.ndim):
+        raise error(
+            op, [diagonals], "needs a list of diagonals, one for each offset", f"Write {op}([v, w], [0, 1])."
+        )
     diagonals = [dense_operand(op, d, (0, 1)) for d in diagonals]
     if not diagonals or len(diagonals) != len(offsets):
         raise ValueError(
@@ -230,10 +243,19 @@ def diags(diagonals, offsets=0, shape=None, format=None, dtype=None):
         length = 1 if first.type.ndim == 0 else first.type.shape[0]
         n = m = (first.shape[0] if length is None else length) + abs(offsets[0])
     else:
-        n, m = (_size(op, size) for size in ((shape[0], shape[1]) if isinstance(shape, Variable) else shape))
-    dtype = dtype or upcast(*(d.dtype for d in diagonals))
+        n, m = _two_sizes(op, shape)
+    dtype = upcast(*(d.dtype for d in diagonals)) if dtype is None else legal_dtype(op, dtype)
     vectors = [_along(op, d.astype(dtype), k, n, m) for d, k in zip(diagonals, offsets, strict=True)]
     return _built(op, vectors, offsets, n, m, format)
+
+
+def _two_sizes(op, shape):
+    if isinstance(shape, Variable) and isinstance(shape.type, TensorType) and shape.type.ndim == 1:
+        if shape.dtype in integer_dtypes and shape.type.shape[0] in (None, 2):
+            return shape[0].astype("int64"), shape[1].astype("int64")
+    elif isinstance(shape, list | tuple) and len(shape) == 2:
+        return tuple(_size(op, size) for size in shape)
+    raise error(op, [shape], "the shape must be a pair of integers", "Write shape=(rows, columns).")
 
 
 def _rank(op, d):
@@ -271,7 +293,7 @@ class Triangle(SparseOp):
         name = "tril" if self.lower else "triu"
         x, k = sparse_operand(name, x), dense_operand(name, k, (0,))
         if k.dtype not in integer_dtypes:
-            raise error(name, [x, k], "the number of the diagonal must be an integer")
+            raise error(name, [x, k], "the number of the diagonal must be an integer", "Cast it to int64.")
         return apply(self, [x, k.astype("int64")], x.type)
 
     def perform(self, node, inputs, outputs):
@@ -352,6 +374,8 @@ def triu(A, k=0, format=None):
 
 
 def _triangle(lower, x, k, format):
+    if format is not None:
+        legal_format("tril" if lower else "triu", format)
     triangle = Triangle(lower)(x, k)
     return triangle if format is None else asformat(triangle, format)
 

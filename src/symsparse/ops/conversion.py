@@ -1,7 +1,5 @@
 """Dense to sparse and back; matrices from a diagonal or from rows."""
 
-import operator
-
 import numpy as np
 import pytensor.tensor as pt
 import scipy.sparse as sp
@@ -18,9 +16,9 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.ops.construction import Diags, diagonal_length
+from symsparse.ops.construction import Diags, diagonal_length, offset
 from symsparse.ops.layout import asformat
-from symsparse.types import SCIPY_CLASSES, SparseTensorType, integer_dtypes, sparse_formats
+from symsparse.types import SCIPY_CLASSES, SparseTensorType, integer_dtypes, legal_format
 
 
 class DenseFromSparse(SparseOp):
@@ -59,11 +57,7 @@ class SparseFromDense(SparseOp):
     multilinear = True
 
     def __init__(self, format):
-        if format not in sparse_formats:
-            raise ValueError(
-                f"SparseFromDense: unsupported format {format!r}; choose one of {sparse_formats}."
-            )
-        self.format = format
+        self.format = legal_format("SparseFromDense", format)
 
     def make_node(self, x):
         x = dense_operand(f"{self.format}_from_dense", x, (0, 1, 2))
@@ -202,7 +196,7 @@ class Diag(SparseOp):
     multilinear = True
 
     def __init__(self, k=0):
-        self.k = operator.index(k)
+        self.k = offset("diag", k)
 
     def make_node(self, x):
         x = sparse_operand("diag", x)
@@ -264,6 +258,8 @@ class ConstructSparseFromList(SparseOp):
     def make_node(self, x, values, ilist):
         name = "construct_sparse_from_list"
         x = dense_operand(name, x, (1, 2))
+        if x.type.ndim == 1 and x.dtype not in integer_dtypes:
+            raise error(name, [x], "x must be a matrix, or the shape of one", "Pass shape as two integers.")
         shape = (
             pt.stack(list(x.shape)) if x.type.ndim == 2 else x
         )  # the shape itself when the node is rebuilt

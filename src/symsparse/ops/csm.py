@@ -11,6 +11,7 @@ from pytensor.tensor.type import TensorType
 from symsparse.ops.base import (
     SparseOp,
     apply,
+    dense_operand,
     error,
     is_disconnected,
     is_sparse,
@@ -21,12 +22,25 @@ from symsparse.ops.base import (
 )
 from symsparse.types import (
     SparseTensorType,
-    all_dtypes,
     check_pattern,
     compressed,
     integer_dtypes,
-    sparse_formats,
+    legal_format,
 )
+
+
+def _numbers(op, part, what):
+    part = dense_operand(op, part, (0, 1, 2))
+    if part.type.ndim != 1:
+        raise error(op, [part], f"{what} must be a vector", "Index or reshape it.")
+    return part
+
+
+def _integers(op, part, what):
+    part = dense_operand(op, part, (0, 1, 2))
+    if part.type.ndim != 1 or part.dtype not in integer_dtypes:
+        raise error(op, [part], f"{what} must be a vector of integers", "Reshape it, or cast it to int32.")
+    return part
 
 
 def _vector(dtype, size=None):
@@ -55,26 +69,19 @@ class CSM(SparseOp):
     multilinear = True
 
     def __init__(self, format, kmap=None, trusted=False):
-        if format not in sparse_formats:
-            raise ValueError(f"CSM: unsupported format {format!r}; choose one of {sparse_formats}.")
         if kmap is not None:
             raise ValueError(
                 "CSM: kmap is not supported; index the values vector instead: CSM(format)(v[kmap], ...)."
             )
-        self.format = format
+        self.format = legal_format("CSM", format)
         self.trusted = trusted
 
     def make_node(self, data, indices, indptr, shape):
-        data = pt.as_tensor_variable(data)
-        if data.type.ndim != 1 or data.dtype not in all_dtypes:
-            raise error("CSM", [data], "the values must be a vector of numbers")
-        index = []
-        for what, part in (("indices", indices), ("indptr", indptr), ("shape", shape)):
-            part = pt.as_tensor_variable(part)
-            if part.type.ndim != 1 or part.dtype not in integer_dtypes:
-                raise error("CSM", [part], f"{what} must be a vector of integers")
-            index.append(part)
-        indices, indptr, shape = index
+        data = _numbers("CSM", data, "the values")
+        indices, indptr, shape = (
+            _integers("CSM", part, what)
+            for part, what in ((indices, "indices"), (indptr, "indptr"), (shape, "shape"))
+        )
         index_dtype = "int64" if "int64" in (indices.dtype, indptr.dtype) else "int32"
         if index_dtype == "int64" and all(isinstance(p, Constant) for p in (indices, indptr, shape)):
             # Out-of-range indices are left to the check of the pattern: narrowing would make legal ones of them.
@@ -142,7 +149,7 @@ def static_shape(shape):
 
 
 def _bad_shape(shape):
-    raise error("CSM", [shape], "shape must have two elements", kind=ValueError)
+    raise error("CSM", [shape], "shape must have two elements", "Pass (rows, columns).", ValueError)
 
 
 CSR = CSM("csr")
@@ -211,12 +218,7 @@ class CSMGrad(SparseOp):
 
     def make_node(self, x_data, x_indices, x_indptr, x_shape, g_data, g_indices, g_indptr, g_shape):
         parts = [x_data, x_indices, x_indptr, x_shape, g_data, g_indices, g_indptr, g_shape]
-        parts = [pt.as_tensor_variable(p) for p in parts]
-        for i, part in enumerate(parts):
-            if part.type.ndim != 1 or (i % 4 and part.dtype not in integer_dtypes):
-                raise error(
-                    "csm_grad", [part], f"input {i} must be a vector" + (" of integers" if i % 4 else "")
-                )
+        parts = [(_integers if i % 4 else _numbers)("csm_grad", p, f"input {i}") for i, p in enumerate(parts)]
         return Apply(self, parts, [_vector(parts[4].dtype, parts[0].type.shape[0])])
 
     def perform(self, node, inputs, outputs):
@@ -266,7 +268,11 @@ def csm_properties(csm):
     >>> indptr.eval()
     array([0, 1, 2], dtype=int32)
     """
-    x = sparse_operand("csm_properties", csm)
+    return _properties("csm_properties", csm)
+
+
+def _properties(op, csm):
+    x = sparse_operand(op, csm)
     if x.owner is not None and isinstance(x.owner.op, CSM) and x.owner.op.trusted:
         return list(x.owner.inputs)
     return CSMProperties()(x)
@@ -274,22 +280,22 @@ def csm_properties(csm):
 
 def csm_data(csm):
     """Values of a sparse matrix; see `csm_properties`."""
-    return csm_properties(csm)[0]
+    return _properties("csm_data", csm)[0]
 
 
 def csm_indices(csm):
     """Minor indices of a sparse matrix; see `csm_properties`."""
-    return csm_properties(csm)[1]
+    return _properties("csm_indices", csm)[1]
 
 
 def csm_indptr(csm):
     """Bounds of the major slices of a sparse matrix; see `csm_properties`."""
-    return csm_properties(csm)[2]
+    return _properties("csm_indptr", csm)[2]
 
 
 def csm_shape(csm):
     """Shape of a sparse matrix as an int64 vector; see `csm_properties`."""
-    return csm_properties(csm)[3]
+    return _properties("csm_shape", csm)[3]
 
 
 def replaced_values(x, values):

@@ -1,14 +1,15 @@
 """Derivatives in a direction, with respect to sparse matrices and of them."""
 
+import numpy as np
 import pytensor.gradient
 import pytensor.tensor as pt
 from pytensor import config
+from pytensor.gradient import DisconnectedInputError
 
-from symsparse.constructors import as_sparse_or_tensor_variable
-from symsparse.ops.base import error, is_disconnected, is_sparse, sampled
+from symsparse.ops.base import error, is_disconnected, is_sparse, merged_shape, operand, sampled
 from symsparse.ops.csm import CSM, csm_properties, replaced_values
 from symsparse.ops.layout import sum_duplicates
-from symsparse.types import complex_dtypes, continuous_dtypes
+from symsparse.types import brief, complex_dtypes, continuous_dtypes
 
 
 def pushforward(
@@ -67,7 +68,15 @@ def pushforward(
     array([1., 3.])
     """
     outputs, inputs, given = (list(v) if isinstance(v, list | tuple) else [v] for v in (f, wrt, tangents))
-    outputs, inputs, given = (list(map(as_sparse_or_tensor_variable, v)) for v in (outputs, inputs, given))
+    outputs, inputs, given = (
+        [operand("pushforward", x, np.inf) for x in v] for v in (outputs, inputs, given)
+    )
+    for what, found, legal in (
+        ("disconnected_outputs", disconnected_outputs, ("raise", "warn", "ignore")),
+        ("return_disconnected", return_disconnected, ("zero", "none", "disconnected")),
+    ):
+        if not (isinstance(found, str) and found.lower() in legal):
+            raise ValueError(f"pushforward: {what}={brief(found)} is not one of {legal}.")
     if len(inputs) != len(given):
         raise ValueError(
             f"pushforward: {len(inputs)} variables in wrt need as many tangents, not {len(given)}."
@@ -76,18 +85,31 @@ def pushforward(
     # PyTensor's pullback takes no complex cotangents.
     is_complex = any(v.dtype in complex_dtypes for v in (*outputs, *inputs))
     compute = _forward if use_op_pushforward or is_complex else _backward_twice
-    if not any(map(is_sparse, (*outputs, *inputs))):
-        found = pytensor.gradient.pushforward(
-            outputs, inputs, moves, disconnected_outputs, return_disconnected, use_op_pushforward
-        )
-    else:
-        found = compute(outputs, inputs, moves, disconnected_outputs, return_disconnected)
+    try:
+        if not any(map(is_sparse, (*outputs, *inputs))):
+            found = pytensor.gradient.pushforward(
+                outputs, inputs, moves, disconnected_outputs, return_disconnected, use_op_pushforward
+            )
+        else:
+            found = compute(outputs, inputs, moves, disconnected_outputs, return_disconnected)
+    except DisconnectedInputError:
+        raise error(
+            "pushforward",
+            [*outputs, *inputs],
+            "an output does not depend on wrt, or not in a differentiable way",
+            'Pass disconnected_outputs="ignore" if it may be so.',
+            DisconnectedInputError,
+        ) from None
     return type(f)(found) if isinstance(f, list | tuple) else found[0]
 
 
 def _tangent(x, t):
     """The tangent `t` of `x`, of a sparse one on its canonical pattern."""
+    if t.dtype in complex_dtypes and x.dtype not in complex_dtypes:
+        raise error("pushforward", [x, t], "a real variable has no complex tangent", "Take its real part.")
     if is_sparse(x):
+        if t.type.ndim == 2:
+            merged_shape("pushforward", x, t)
         if not is_sparse(t) and t.type.ndim == 1:
             # Its length may be wrong: CSM checks it.
             t = CSM(x.format)(t, *csm_properties(x)[1:])

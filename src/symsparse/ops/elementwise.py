@@ -1,7 +1,6 @@
 """Functions of the stored entries of one sparse matrix: the structured family, neg, cast."""
 
 import numpy as np
-import pytensor
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply
@@ -19,7 +18,7 @@ from symsparse.ops.base import (
 )
 from symsparse.ops.csm import replaced_values
 from symsparse.ops.values import sp_zeros_like
-from symsparse.types import all_dtypes, complex_dtypes, compressed, continuous_dtypes
+from symsparse.types import brief, complex_dtypes, compressed, continuous_dtypes, legal_dtype
 
 # f(a + b) = f(a) + f(b): these need no canonical form.
 _ADDITIVE = (ps.Neg, ps.Identity, ps.Conj)
@@ -55,7 +54,11 @@ class StructuredElemwise(SparseOp):
         scalars = [dense_operand(name, p, (0,)) for p in parameters]
         values = pt.vector(dtype=x.dtype)
         if self.scalar_op == ps.sigmoid and x.dtype in complex_dtypes:
-            raise error(name, [x], "not defined for complex matrices")
+            raise error(name, [x], "not defined for complex matrices", "Take their real parts first.")
+        if self.scalar_op == ps.pow and any(s.dtype in complex_dtypes for s in scalars):
+            # PyTensor takes the square for x ** 2j: it looks at abs(2j)
+            instead = "Write structured_exp(structured_log(x) * s) for complex x."
+            raise error(name, [x, *scalars], "an exponent must be real", instead)
         try:
             dtype = Elemwise(self.scalar_op)(values, *scalars).dtype
         except TypeError as e:
@@ -259,7 +262,10 @@ def structured_monoid(tensor_op):
     """
     scalar_op = getattr(tensor_op, "scalar_op", None)
     if scalar_op is None:
-        raise TypeError(f"structured_monoid: needs an elementwise op of PyTensor, got {tensor_op}.")
+        raise TypeError(
+            f"structured_monoid: needs an elementwise op of PyTensor, got {brief(tensor_op)}. Write "
+            "structured_monoid(pytensor.tensor.cos)."
+        )
 
     def decorate(function):
         def structured(x, *scalars):
@@ -305,12 +311,7 @@ class Cast(SparseOp):
     multilinear = True
 
     def __init__(self, out_type):
-        out_type = np.dtype(out_type).name
-        if out_type not in all_dtypes:
-            raise TypeError(
-                f"cast: unsupported dtype {out_type!r} of a sparse matrix; choose one of {all_dtypes}."
-            )
-        self.out_type = out_type
+        self.out_type = legal_dtype("cast", out_type)
 
     def is_additive(self, dtype):
         """Whether casting commutes with summing duplicates."""
@@ -322,12 +323,7 @@ class Cast(SparseOp):
     def make_node(self, x):
         x = sparse_operand("cast", x)
         if x.dtype in complex_dtypes and self.out_type not in complex_dtypes:
-            raise error(
-                "cast",
-                [x],
-                f"a complex matrix has no {self.out_type} values",
-                "Take the real part of x.values first.",
-            )
+            raise _drops_imaginary_part("cast", x, self.out_type)
         return apply(self, [x], x.type.clone(dtype=self.out_type))
 
     def perform(self, node, inputs, outputs):
@@ -395,14 +391,23 @@ def cast(variable, dtype):
     >>> ss.cast(ss.csr_matrix("x", dtype="float64"), "float32").dtype
     'float32'
     """
-    x = sparse_operand("cast", variable)
-    dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
+    return _cast("cast", variable, dtype)
+
+
+def _cast(op, x, dtype):
+    x, dtype = sparse_operand(op, x), legal_dtype(op, dtype)
+    if x.dtype in complex_dtypes and dtype not in complex_dtypes:
+        raise _drops_imaginary_part(op, x, dtype)
     return x if x.dtype == dtype else Cast(dtype)(x)
+
+
+def _drops_imaginary_part(op, x, dtype):
+    return error(op, [x], f"a complex matrix has no {dtype} values", "Take the real part of x.values first.")
 
 
 def _caster(name, dtype):
     def function(variable):
-        return cast(variable, dtype)
+        return _cast(name, variable, dtype)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Cast a sparse matrix to {dtype}; see `cast`."

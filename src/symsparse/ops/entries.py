@@ -32,7 +32,7 @@ class GetItem2Lists(SparseOp):
         return apply(self, [x, i, j], TensorType(x.dtype, (size,)))
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = _entries("get_item_2lists", *inputs)
+        outputs[0][0] = _entries("getitem", *inputs)
 
     def infer_shape(self, node, shapes):
         return [shapes[1]]
@@ -89,12 +89,14 @@ class GetItemScalar(SparseOp):
         index = [dense_operand("get_item_scalar", v, (0,)) for v in (i, j)]
         for v in index:
             if v.dtype not in integer_dtypes:
-                raise error("get_item_scalar", [v], "a row or column must be an integer")
+                raise error(
+                    "get_item_scalar", [x, v], "a row or column must be an integer", "Cast it to int64."
+                )
         return apply(self, [x, *index], TensorType(x.dtype, ()))
 
     def perform(self, node, inputs, outputs):
         x, i, j = inputs
-        outputs[0][0] = _entries("get_item_scalar", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
+        outputs[0][0] = _entries("getitem", x, np.atleast_1d(i), np.atleast_1d(j)).reshape(())
 
     def infer_shape(self, node, shapes):
         return [()]
@@ -107,7 +109,9 @@ class GetItemScalar(SparseOp):
 def _common_size(op, operands, *vectors):
     sizes = {v.type.shape[0] for v in vectors} - {None}
     if len(sizes) > 1:
-        raise error(op, operands, "the vectors differ in length", kind=IndexError)
+        raise error(
+            op, operands, "the vectors differ in length", "Pass one element for each pair.", IndexError
+        )
     return next(iter(sizes), None)
 
 
@@ -152,6 +156,8 @@ def get_item_scalar(x, index):
     >>> float(x[-1, 1].eval())
     2.0
     """
+    if not (isinstance(index, tuple | list) and len(index) == 2):
+        raise error("get_item_scalar", [x, index], "the index must be a pair of integers", "Write x[i, j].")
     i, j = index
     return GetItemScalar()(x, i, j)
 

@@ -84,14 +84,15 @@ def index_vector(op, index):
         index = np.zeros(0, dtype="int64")
     index = dense_operand(op, index, (1,))
     if index.dtype not in integer_dtypes:
-        raise error(op, [index], "the indices must be a vector of integers")
+        raise error(op, [index], "the indices must be a vector of integers", "Cast them to int64.")
     return index
 
 
 def within(op, index, n):
     """Reference check of index values: the positions 0..n-1 that they name."""
-    if len(index) and (index.min() < -n or index.max() >= n):
-        raise IndexError(f"{op}: an index is outside the {n} rows or columns of the matrix.")
+    outside = index[(index < -n) | (index >= n)]
+    if len(outside):
+        raise IndexError(f"{op}: index {outside[0]} is outside an axis of size {n}")
     index = index.astype(np.int64)
     return np.where(index < 0, index + n, index)
 
@@ -142,7 +143,7 @@ class GetItem2d(SparseOp):
     def perform(self, node, inputs, outputs):
         x, *index = inputs
         rows, columns = (
-            _positions(slice(*map(int, c)), n) if len(c) == 3 else within("get_item_2d", c[0], n)
+            _positions(slice(*map(int, c)), n) if len(c) == 3 else within("getitem", c[0], n)
             for c, n in zip(self.split(index), x.shape, strict=True)
         )
         outputs[0][0] = typed(node, x[rows][:, columns])
@@ -187,7 +188,7 @@ class GetItemList(SparseOp):
 
     def perform(self, node, inputs, outputs):
         x, index = inputs
-        outputs[0][0] = typed(node, x.tocsr()[within("get_item_list", index, x.shape[0])])
+        outputs[0][0] = typed(node, x.tocsr()[within("getitem", index, x.shape[0])])
 
     def infer_shape(self, node, shapes):
         return [(shapes[1][0], shapes[0][1])]

@@ -20,6 +20,7 @@ from symsparse.ops.conversion import csc_from_dense, csr_from_dense
 from symsparse.ops.csm import CSM, CSMProperties, replaced_values, sampled_values, shape_vector
 from symsparse.ops.derivatives import pushforward
 from symsparse.ops.layout import sum_duplicates
+from symsparse.ops.selection import SparseGradRows
 from symsparse.types import continuous_dtypes
 
 
@@ -95,8 +96,17 @@ def _scan_make_node(original, self, *inputs):
 
 
 def _by_parts(scan, inputs):
-    """A loop that does the same with the parts of its sparse non-sequences: its op and inputs."""
+    """A loop that does the same with the parts of its sparse non-sequences: its op and inputs.
+
+    And with plain ``m[index]`` for ``sparse_grad(m[index])``: a loop adds up dense cotangents only.
+    """
     outer, graph = scan.outer_non_seqs(inputs), scan.fgraph.unfreeze()
+    plain = {
+        node.outputs[0]: node.inputs[0][node.inputs[1]]
+        for node in graph.apply_nodes
+        if isinstance(node.op, SparseGradRows)
+    }
+    results = clone_replace(list(graph.outputs), plain)
     inner = scan.inner_non_seqs(list(graph.inputs))
     new_outer, new_inner, replace = [], [], {}
     for x, inner_x in zip(outer, inner, strict=True):
@@ -115,7 +125,7 @@ def _by_parts(scan, inputs):
         new_inner.extend(parts)
     op = Scan(
         [*graph.inputs[: len(graph.inputs) - len(inner)], *new_inner],
-        clone_replace(list(graph.outputs), replace),
+        clone_replace(results, replace),
         dataclasses.replace(scan.info, n_non_seqs=len(new_inner)),
         mode=scan.mode,
         truncate_gradient=scan.truncate_gradient,
@@ -136,9 +146,15 @@ def _back_to_loop(found, node, outputs, cotangents):
     return [own.get(v, v) for v in found]
 
 
+def _is_dense(scan, outer):
+    """Whether a loop is one that PyTensor can differentiate."""
+    rows = any(isinstance(node.op, SparseGradRows) for node in scan.fgraph.apply_nodes)
+    return not rows and not any(map(is_sparse, outer))
+
+
 def _scan_pullback(original, self, inputs, outputs, cotangents):
     outer = self.outer_non_seqs(inputs)
-    if not any(map(is_sparse, outer)):
+    if _is_dense(self, outer):
         return original(self, inputs, outputs, cotangents)
     op, new_inputs = _by_parts(self, inputs)
     node = op.make_node(*new_inputs)

@@ -12,7 +12,7 @@ from symsparse.ops.base import dense_operand, error, is_sparse, operand, sparse_
 from symsparse.ops.csm import CSM, shape_vector
 from symsparse.ops.layout import sum_duplicates
 from symsparse.ops.stacking import MAX_INT32, index_dtype_for, size
-from symsparse.types import sparse_formats
+from symsparse.types import legal_format
 
 
 class KronPattern(Op):
@@ -96,9 +96,7 @@ def kron(A, B, format=None):
         raise error(
             "kron", operands, "needs a sparse operand", "Use pytensor.tensor.linalg.kron for two dense ones."
         )
-    format = format or sparse[0].format
-    if format not in sparse_formats:
-        raise error("kron", operands, f"unsupported format {format!r}", "Choose 'csr' or 'csc'.", ValueError)
+    format = sparse[0].format if format is None else legal_format("kron", format)
     # Each value is a product of two stored ones, so canonical operands give a canonical product. The gradient is that
     # of dense vectors: a scatter of g's values at the entries.
     x, y = (

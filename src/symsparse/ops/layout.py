@@ -10,7 +10,7 @@ from symsparse.ops.base import (
     sparse_operand,
     typed,
 )
-from symsparse.types import compressed, sparse_formats
+from symsparse.types import brief, compressed, legal_format, sparse_formats
 
 
 class Transpose(SparseOp):
@@ -53,9 +53,7 @@ class AsFormat(_SameMatrix):
     __props__ = ("format",)
 
     def __init__(self, format):
-        if format not in sparse_formats:
-            raise ValueError(f"asformat: unsupported format {format!r}; choose one of {sparse_formats}.")
-        self.format = format
+        self.format = legal_format("asformat", format)
 
     def make_node(self, x):
         x = sparse_operand("asformat", x)
@@ -180,8 +178,10 @@ def asformat(x, format):
     'csc'
     """
     x = sparse_operand("asformat", x)
-    if format not in sparse_formats:
-        raise error("asformat", [x], f"unsupported format {format!r}", "Choose 'csr' or 'csc'.", ValueError)
+    if not (isinstance(format, str) and format in sparse_formats):
+        raise error(
+            "asformat", [x], f"unsupported format {brief(format)}", "Choose 'csr' or 'csc'.", ValueError
+        )
     return x if x.format == format else AsFormat(format)(x)
 
 

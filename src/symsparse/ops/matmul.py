@@ -32,7 +32,13 @@ def _product_shape(op, x, y):
     xs, ys = x.type.shape, y.type.shape
     inner = xs[-1], ys[0]
     if None not in inner and inner[0] != inner[1]:
-        raise error(op, [x, y], f"the inner sizes {inner[0]} and {inner[1]} differ", kind=ValueError)
+        raise error(
+            op,
+            [x, y],
+            f"the inner sizes {inner[0]} and {inner[1]} differ",
+            "The columns of the first must be as many as the rows of the second.",
+            ValueError,
+        )
     return (*xs[:-1], *ys[1:])
 
 
@@ -214,14 +220,24 @@ class Usmm(SparseOp):
     def make_node(self, alpha, x, y, z):
         name = "usmm"
         alpha, x, y = operand(name, alpha), operand(name, x), operand(name, y)
+        for v in (x, y):
+            if not is_sparse(v):
+                dense_operand(name, v, (1, 2))
         z = dense_operand(name, z, (1, 2))
         if is_sparse(alpha) or any(n != 1 for n in alpha.type.shape):
-            raise error(name, [alpha], "alpha must be a scalar, or have size 1 in every (static) dimension")
+            raise error(
+                name,
+                [alpha],
+                "alpha must be a scalar, or have size 1 in every (static) dimension",
+                "Write alpha[0], or scale x or y first.",
+            )
         if not (is_sparse(x) or is_sparse(y)):
             raise error(name, [x, y], "needs a sparse factor", "Use pytensor.tensor.dot for two dense ones.")
         shape = _product_shape(name, x, y)
         if len(shape) != z.type.ndim:
-            raise error(name, [x, y, z], "the product and z differ in rank")
+            raise error(
+                name, [x, y, z], "the product and z differ in rank", "z must have the shape of x @ y."
+            )
         dtype = upcast(alpha.dtype, x.dtype, y.dtype, z.dtype)
         product = TensorType(dtype, shape)()
         merged = tuple(
@@ -275,7 +291,13 @@ class Usmm(SparseOp):
 
 def _agree(op, product, z, a, b):
     if None not in (a, b) and a != b:
-        raise error(op, [product, z], "the product and z differ in shape", kind=ValueError)
+        raise error(
+            op,
+            [product, z],
+            "the product and z differ in shape",
+            "z must have the shape of x @ y.",
+            ValueError,
+        )
     return True
 
 

@@ -101,7 +101,7 @@ def floor_div(x, y):
     SparseTensorType(csr, float64, shape=(?, ?))
     """
     instead = "Write structured_monoid(pytensor.tensor.int_div)(x, s), or x.toarray() // s."
-    return _zero_preserving("floor_divide", ps.int_div, x, y, instead)
+    return _zero_preserving("floor_div", ps.int_div, x, y, instead)
 
 
 def mod(x, y):

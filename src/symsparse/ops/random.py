@@ -34,7 +34,8 @@ from symsparse.types import (
     float_dtypes,
     index_dtypes,
     integer_dtypes,
-    sparse_formats,
+    legal_dtype,
+    legal_format,
 )
 
 
@@ -265,16 +266,9 @@ class Binomial(RandomOp):
     differentiable = (1, 2)
 
     def __init__(self, format, dtype, index_dtype="int32"):
-        if format not in sparse_formats:
-            raise ValueError(f"Binomial: unsupported format {format!r}; choose one of {sparse_formats}.")
-        dtype, index_dtype = np.dtype(dtype).name, np.dtype(index_dtype).name
-        if dtype not in integer_dtypes + float_dtypes:
-            raise TypeError(
-                f"Binomial: unsupported dtype {dtype!r}; choose one of {integer_dtypes + float_dtypes}."
-            )
-        if index_dtype not in index_dtypes:
-            raise TypeError(f"Binomial: unsupported index dtype {index_dtype!r}; choose int32 or int64.")
-        self.format, self.dtype, self.index_dtype = format, dtype, index_dtype
+        self.format = legal_format("Binomial", format)
+        self.dtype = legal_dtype("Binomial", dtype, integer_dtypes + float_dtypes)
+        self.index_dtype = legal_dtype("Binomial", index_dtype, index_dtypes, "index dtype")
 
     def make_node(self, rng, n, p, shape):
         n = _integers("binomial", n, "n", (0,))

@@ -1,23 +1,36 @@
 """Sums, means, extremes and norms of a sparse matrix."""
 
+import numbers
+
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.type import TensorType
 
 from symsparse.ops.base import SparseOp, apply, error, sampled, sparse_operand
 from symsparse.ops.csm import replaced_values
-from symsparse.types import complex_dtypes, continuous_dtypes, discrete_dtypes, uint_dtypes
+from symsparse.types import (
+    brief,
+    complex_dtypes,
+    continuous_dtypes,
+    discrete_dtypes,
+    legal_dtype,
+    uint_dtypes,
+)
 
 
 def normalized_axis(op, axis):
     """None, 0 or 1 from any legal axis of a matrix."""
-    if axis is None or (isinstance(axis, tuple | list) and sorted(a % 2 for a in axis) == [0, 1]):
+    if axis is None:
         return None
-    if isinstance(axis, tuple | list) and len(axis) == 1:
-        axis = axis[0]
-    if not isinstance(axis, int | np.integer) or not -2 <= axis < 2:
-        raise ValueError(f"{op}: axis {axis!r} is not one of None, 0, 1, -1, -2.")
-    return int(axis) % 2
+    given = list(axis) if isinstance(axis, tuple | list) else [axis]
+    # NumPy takes no bool for an axis either.
+    if all(isinstance(a, int | np.integer) and not isinstance(a, bool) and -2 <= a < 2 for a in given):
+        named = sorted(int(a) % 2 for a in given)
+        if named == [0, 1]:
+            return None
+        if len(named) == 1:
+            return named[0]
+    raise ValueError(f"{op}: axis {brief(axis)} is not one of None, 0, 1, -1, -2.")
 
 
 def sum_dtype(dtype):
@@ -25,6 +38,14 @@ def sum_dtype(dtype):
     if dtype not in discrete_dtypes:
         return dtype
     return "uint64" if dtype in uint_dtypes else "int64"
+
+
+def _cast_to(op, x, dtype):
+    """The dtype that is asked for a reduction of `x`."""
+    dtype = legal_dtype(op, dtype)
+    if x.dtype in complex_dtypes and dtype not in complex_dtypes:
+        raise error(op, [x], f"a complex matrix has no {dtype} result", "Take the real part of the result.")
+    return dtype
 
 
 class SpSum(SparseOp):
@@ -138,7 +159,9 @@ def sp_mean(x, axis=None, sparse_grad=False, dtype=None):
     x = sparse_operand("sp_mean", x)
     axis = normalized_axis("sp_mean", axis)
     total = sp_sum(x, axis, sparse_grad)
-    if dtype is None:
+    if dtype is not None:
+        dtype = _cast_to("sp_mean", x, dtype)
+    else:
         dtype = total.dtype if total.dtype in continuous_dtypes else "float64"
     n, m = x.shape
     count = n.astype("float64") * m if axis is None else (n, m)[axis]  # n * m may not fit int64
@@ -170,6 +193,12 @@ class _SpExtreme(SparseOp):
         return apply(self, [x], TensorType(x.dtype, shape))
 
     def perform(self, node, inputs, outputs):
+        sizes = inputs[0].shape if self.axis is None else inputs[0].shape[self.axis : self.axis + 1]
+        if 0 in sizes:
+            raise ValueError(
+                f"{self.name}: a matrix of shape {inputs[0].shape} has no extreme along axis {self.axis} (zero-size "
+                "array to reduction operation which has no identity)."
+            )
         reduce = np.max if self.largest else np.min
         outputs[0][0] = np.asarray(reduce(inputs[0].toarray(), axis=self.axis))
 
@@ -274,7 +303,7 @@ def trace(x):
     """
     from symsparse.ops.conversion import diag
 
-    return diag(x).sum()
+    return diag(sparse_operand("trace", x)).sum()
 
 
 def norm(x, ord=None, axis=None):
@@ -289,6 +318,12 @@ def norm(x, ord=None, axis=None):
         Along an axis: Euclidean (None, 2), sum of absolute values (1), the largest or smallest of them (inf, -inf).
     axis : {None, 0, 1, -1, -2}
         Norms of the columns (0) or rows (1).
+
+    Raises
+    ------
+    ValueError
+        At run time, as in `numpy.linalg.norm`, where the largest or smallest of no columns (1, -1), of no rows
+        (inf, -inf), or along an axis of size 0 (inf, -inf), is asked for.
 
     Returns
     -------
@@ -314,7 +349,11 @@ def norm(x, ord=None, axis=None):
     axis = normalized_axis("norm", axis)
     if x.dtype in discrete_dtypes:
         x = x.astype("float64")
-    if ord == "fro" and axis is None:
+    if not (ord is None or isinstance(ord, str | numbers.Real)):
+        raise error(
+            "norm", [x, ord], "ord must be a number, 'fro' or None", "Pass 1, -1, inf or -inf.", ValueError
+        )
+    if isinstance(ord, str) and ord == "fro" and axis is None:
         ord = None
     if ord is None or (ord == 2 and axis is not None):
         return _square_root(sp_sum(_squared_size(x), axis, sparse_grad=True))
@@ -322,7 +361,13 @@ def norm(x, ord=None, axis=None):
         what, known = "a matrix", "None, 'fro', 1, -1, inf, -inf"
         if axis is not None:
             what, known = "the rows or columns", "None, 2, 1, inf, -inf"
-        raise error("norm", [x], f"ord={ord!r} of {what} is not one of {known}", kind=ValueError)
+        raise error(
+            "norm",
+            [x],
+            f"ord={brief(ord)} of {what} is not one of {known}",
+            "For others take numpy.linalg.norm of the dense matrix.",
+            ValueError,
+        )
     size = abs(x)
     if axis is None:
         sums = sp_sum(size, 0 if abs(ord) == 1 else 1, sparse_grad=True)

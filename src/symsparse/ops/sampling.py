@@ -113,7 +113,9 @@ class SamplingDot(SparseOp):
             (n, pn, "the rows of y are not the columns of p"),
         ):
             if None not in (a, b) and a != b:
-                raise error(name, [x, y, p], what, kind=ValueError)
+                raise error(
+                    name, [x, y, p], what, "The shapes must be (m, k), (n, k) and (m, n).", ValueError
+                )
         shape = (pm if pm is not None else m, pn if pn is not None else n)
         return apply(self, [x, y, p], p.type.clone(dtype=upcast(x.dtype, y.dtype, p.dtype), shape=shape))
 
@@ -195,7 +197,7 @@ class _StructuredDotGrad(SparseOp, CKernel):
         b, g = (dense_operand(name, v, (2,)) for v in (b, g_ab))
         for v in (indices, indptr):
             if v.dtype not in integer_dtypes:
-                raise error(name, [v], "indices and indptr must be integers")
+                raise error(name, [v], "indices and indptr must be integers", "Cast them to int32.")
         dtype = upcast(b.dtype, g.dtype)
         return Apply(self, [indices, indptr, b, g], [TensorType(dtype, (indices.type.shape[0],))()])
 
@@ -270,7 +272,18 @@ def structured_dot_grad(sparse_A, dense_B, ga):
     """
     from symsparse.ops.values import sp_ones_like
 
-    return sampling_dot(ga, dense_B, sp_ones_like(sparse_A, "bool"))
+    name = "structured_dot_grad"
+    x, b, g = (
+        sparse_operand(name, sparse_A),
+        dense_operand(name, dense_B, (2,)),
+        dense_operand(name, ga, (2,)),
+    )
+    (m, n), (n_b, k), (m_g, k_g) = x.type.shape, b.type.shape, g.type.shape
+    if any(None not in (a, b_) and a != b_ for a, b_ in ((m, m_g), (n, n_b), (k, k_g))):
+        raise error(
+            name, [x, b, g], "the shapes do not fit", "They must be (m, n), (n, k) and (m, k).", ValueError
+        )
+    return sampling_dot(g, b, sp_ones_like(x, "bool"))
 
 
 def sampling_dot(x, y, p):

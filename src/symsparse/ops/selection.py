@@ -247,7 +247,7 @@ def _holds(condition, x):
 # -- rows with a row-sparse gradient ----------------------------------------------------------------------------
 
 
-class _SparseGradRows(SparseOp):
+class SparseGradRows(SparseOp):
     """``m[index]`` of a dense matrix. Gradient regular, a sparse csc matrix that stores the rows `index`."""
 
     __props__ = ()
@@ -305,9 +305,9 @@ def sparse_grad(var):
     -----
     Gradient: regular. For an input or shared variable m it is a sparse csc matrix (N, n) that stores the rows of the
     cotangent at the places `index`, rows with the same place added: O(k n) memory. If m is used in other ways too,
-    terms add up, and the sum with a dense one is dense. If m is itself computed, its cotangent is dense. Inside a
-    `scan` or an inner graph, use plain ``m[index]``: their cotangents must be dense. ``m - rate * g`` is an update
-    of m with such a gradient.
+    terms add up, and the sum with a dense one is dense. If m is itself computed, its cotangent is dense. So is that
+    of a loop: inside a `scan` it is what plain ``m[index]`` has. ``m - rate * g`` is an update of m with such a
+    gradient.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def sparse_grad(var):
         m, *index = node.inputs
         rows = node.op.idx_list in ((0,), (0, slice(None)))
         if rows and m.type.ndim == 2 and index[0].type.ndim == 1 and index[0].dtype in integer_dtypes:
-            return _SparseGradRows()(m, index[0])
+            return SparseGradRows()(m, index[0])
     raise error(
         "sparse_grad",
         [var],

@@ -1,7 +1,8 @@
 """Matrices made of blocks: beside each other, along the diagonal, in a grid."""
 
+from collections.abc import Iterable
+
 import numpy as np
-import pytensor
 import scipy.sparse as sp
 from pytensor.graph.basic import Variable
 from pytensor.scalar import upcast
@@ -21,7 +22,7 @@ from symsparse.ops.conversion import SparseFromDense
 from symsparse.ops.elementwise import cast
 from symsparse.ops.layout import asformat
 from symsparse.ops.values import no_entries
-from symsparse.types import SparseTensorType, complex_dtypes, sparse_formats
+from symsparse.types import SparseTensorType, complex_dtypes, legal_dtype, legal_format
 
 MAX_INT32 = np.iinfo(np.int32).max
 
@@ -59,12 +60,8 @@ class _Stack(SparseOp):
     ndims: tuple[int, ...] = (2,)  # of dense blocks
 
     def __init__(self, format=None, dtype=None):
-        if format not in (None, *sparse_formats):
-            raise ValueError(f"{self.name}: unsupported format {format!r}; choose one of {sparse_formats}.")
-        self.format = format or "csc"
-        if dtype is not None:
-            dtype = pytensor.config.floatX if str(dtype) == "floatX" else np.dtype(dtype).name
-        self.dtype = dtype
+        self.format = "csc" if format is None else legal_format(self.name, format)
+        self.dtype = None if dtype is None else legal_dtype(self.name, dtype)
 
     def make_node(self, *blocks):
         if not blocks:
@@ -137,7 +134,13 @@ class HStack(_Stack):
         other = {x.type.shape[1 - self.axis] for x in blocks} - {None}
         if len(other) > 1:
             what = "rows" if self.axis else "columns"
-            raise error(self.name, blocks, f"the blocks differ in their numbers of {what}", kind=ValueError)
+            raise error(
+                self.name,
+                blocks,
+                f"the blocks differ in their numbers of {what}",
+                f"All must have the same {what}.",
+                ValueError,
+            )
         shape = [added([x.type.shape[self.axis] for x in blocks])] * 2
         shape[1 - self.axis] = other.pop() if other else None
         return tuple(shape)
@@ -207,9 +210,13 @@ class BlockDiag(_Stack):
             row, column = below, beside
 
 
-def _listed(op, blocks):
-    if isinstance(blocks, Variable | np.ndarray) or sp.issparse(blocks):
-        raise error(op, [blocks], "needs a list of blocks", f"Write {op}([x, y]).")
+def _listed(op, blocks, grid=False):
+    # A set has no order, and what else can be iterated is a matrix, or no list by intention.
+    one = isinstance(blocks, Variable | np.ndarray | str | dict | set | frozenset) or sp.issparse(blocks)
+    if one or not isinstance(blocks, Iterable):
+        raise error(
+            op, [blocks], "needs a list of blocks", f"Write {op}({'[[x, y]]' if grid else '[x, y]'})."
+        )
     return list(blocks)
 
 
@@ -339,11 +346,13 @@ def block_array(blocks, *, format=None, dtype=None):
     """
     name = "block_array"
     grid = [
-        [None if b is None else operand(name, b) for b in _listed(name, row)] for row in _listed(name, blocks)
+        [None if b is None else operand(name, b) for b in _listed(name, row, True)]
+        for row in _listed(name, blocks, True)
     ]
     if not grid or not grid[0] or len({len(row) for row in grid}) > 1:
         raise ValueError(
-            f"{name}: needs rows of one length, at least 1; got {[len(row) for row in grid]} blocks."
+            f"{name}: needs rows of one length, at least 1; got {[len(row) for row in grid]} blocks. None stands for a "
+            "block without entries."
         )
     given = [b for row in grid for b in row if b is not None]
     for b in given:
@@ -351,7 +360,10 @@ def block_array(blocks, *, format=None, dtype=None):
             dense_operand(name, b, (2,))
     heights = [_common_size(f"row {i}", row, 0) for i, row in enumerate(grid)]
     widths = [_common_size(f"column {j}", column, 1) for j, column in enumerate(zip(*grid, strict=True))]
-    dtype = dtype or upcast(*(b.dtype for b in given))
+    dtype = upcast(*(b.dtype for b in given)) if dtype is None else legal_dtype(name, dtype)
+    if dtype not in complex_dtypes and any(b.dtype in complex_dtypes for b in given):
+        raise error(name, given, f"complex blocks have no {dtype} values", "Take their real parts.")
+    format = None if format is None else legal_format(name, format)
     rows = [
         hstack(
             [
@@ -370,7 +382,10 @@ def _common_size(what, blocks, axis):
     """The size that these blocks share; known if that of one of them is."""
     sizes = [size(b, axis) for b in blocks if b is not None]
     if not sizes:
-        raise ValueError(f"block_array: all blocks of {what} are None, so its size is unknown.")
+        raise ValueError(
+            f"block_array: all blocks of {what} are None, so its size is unknown. Pass a sparse matrix that stores "
+            "nothing for one of them."
+        )
     return next((n for n in sizes if isinstance(n, int)), sizes[0])
 
 

@@ -6,11 +6,21 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 
-from symsparse.ops.base import Check, Holds, dense_operand, describe, error, is_sparse, sparse_operand
+from symsparse.ops.base import (
+    Check,
+    Holds,
+    dense_operand,
+    describe,
+    error,
+    is_sparse,
+    require,
+    sparse_operand,
+)
 from symsparse.ops.entries import GetItem2Lists, GetItemScalar
 from symsparse.ops.indexing import END, EVERYTHING, positions, select
 from symsparse.types import integer_dtypes
 
+OUTSIDE = "getitem: index %d is outside an axis of size %d"
 _FORMS = "Use integers, slices, vectors of integers, masks of a row's or column's length, or numpy.ix_(rows, columns)."
 
 
@@ -61,8 +71,7 @@ def getitem(x, index):
         if isinstance(i, tuple):
             i = positions(i, n)
         elif None in ndims:  # a slice may be empty, and then nobody else looks at the integer
-            inside = Check(IndexError, "getitem: an index is outside the sparse matrix")
-            i = inside(i, pt.ge(i, -n), pt.lt(i, n)) if not _checked(i, n) else i
+            i = i if _checked(i, n) else require(i, ("within", i, n, OUTSIDE))
         made.append(i)
     return GetItem2Lists()(x, *_paired(*made))
 
@@ -151,14 +160,14 @@ def _where(x, axis, mask):
     cause = f"a mask must have one element for each {('row', 'column')[axis]} of the matrix"
     n, size = x.type.shape[axis], mask.type.shape[0]
     if None not in (n, size) and n != size:
-        raise error("getitem", [x, mask], cause, kind=IndexError)
+        raise error("getitem", [x, mask], cause, _FORMS, IndexError)
     if isinstance(mask, Constant):
         chosen = pt.constant(np.flatnonzero(mask.data))
     else:
         chosen = Holds()(mask)
     if None not in (n, size):
         return chosen
-    return Check(IndexError, f"getitem: {cause}")(chosen, pt.eq(mask.shape[0], x.shape[axis]))
+    return require(chosen, ("same_length", mask.shape[0], x.shape[axis], f"getitem: {cause}: %d for %d"))
 
 
 def _checked(i, n):
@@ -166,7 +175,7 @@ def _checked(i, n):
     if not (isinstance(i, Constant) and isinstance(n, Constant)):
         return False
     if not -n.data <= i.data < n.data:
-        raise IndexError(f"getitem: index {int(i.data)} is outside an axis of size {int(n.data)}.")
+        raise IndexError(f"{OUTSIDE % (i.data, n.data)}.")
     return True
 
 

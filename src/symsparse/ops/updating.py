@@ -9,14 +9,17 @@ from symsparse.ops.arithmetic import add
 from symsparse.ops.base import (
     Check,
     Holds,
+    Require,
     SparseOp,
     apply,
     canonical,
+    equal,
     error,
     is_sparse,
     merged_shape,
     operand,
     pattern_keys,
+    require,
     require_equal,
     sampled,
     sparse_operand,
@@ -225,8 +228,8 @@ def _stored(op, y, like):
     """A dense matrix with each of its positions stored, zeros too: its pattern does not depend on its values."""
     index_dtype = like.type.index_dtype
     n, m = y.shape if like.format == "csr" else y.shape[::-1]
-    fits = Check(ValueError, f"{op}: the new values are too many for {index_dtype} indices")
-    indptr = fits(pt.arange(n + 1) * m, pt.le(n * m, np.iinfo(index_dtype).max))
+    cause = f"{op}: the new values are too many for {index_dtype} indices: %d, and these count to %d"
+    indptr = require(pt.arange(n + 1) * m, ("at_most", n * m, np.iinfo(index_dtype).max, cause))
     indices = pt.tile(pt.arange(m), n)
     values = (y if like.format == "csr" else y.T).flatten()
     pattern = (v.astype(index_dtype) for v in (indices, indptr))
@@ -244,10 +247,12 @@ def _last_values(op, at, pairs, y):
     """The pattern of `at` with the last value of y for each of its positions."""
     size = pairs[0].shape[0]
     y = _as_vector(op, y, size)
-    fits = Check(ValueError, f"{op}: the numbers of new values and of their positions differ")
     places = GetItem2Lists()(replaced_values(at, pt.arange(at.nnz)), *pairs)
     last = pt.zeros((at.nnz,), dtype="int64")[places].set(pt.arange(size))
-    return replaced_values(at, y[fits(last, pt.eq(y.shape[0], size))])
+    same = equal(
+        y.shape[0], size, f"{op}: the numbers of new values and of their positions differ: %d and %d"
+    )
+    return replaced_values(at, y[require(last, same)])
 
 
 def _last_of_each(index, n, size):
@@ -256,9 +261,11 @@ def _last_of_each(index, n, size):
     The elements stand for the rows (columns) of the new values, of which there are `size`.
     """
     inside = Check(IndexError, "set_subtensor: an index is outside the sparse matrix")
-    fits = Check(ValueError, "set_subtensor: the shapes of the selection and of the new values differ")
     index = inside(index, pt.all(pt.ge(index, -n) & pt.lt(index, n)))
-    index = fits(index, pt.eq(index.shape[0], size))
+    cause = (
+        "set_subtensor: the shapes of the selection and of the new values differ: %d and %d rows (columns)"
+    )
+    index = require(index, equal(index.shape[0], size, cause))
     last = pt.full((n,), pt.constant(-1, dtype="int64"))[index].set(pt.arange(index.shape[0]))
     at = Holds()(last >= 0)
     return at, last[at]
@@ -269,7 +276,7 @@ def _distinct(chosen, n):
     if len(chosen) == 3:
         return True
     index = chosen[0]
-    while index.owner is not None and isinstance(index.owner.op, Check):
+    while index.owner is not None and isinstance(index.owner.op, Check | Require):
         index = index.owner.inputs[0]
     if isinstance(index, Constant):
         named = index.data

@@ -4,17 +4,18 @@ import numpy as np
 import pytensor.tensor as pt
 
 from symsparse.ops.base import (
-    Check,
     SparseOp,
     apply,
     canonical,
     dense_operand,
+    equal,
     error,
+    require,
     sparse_operand,
     typed,
 )
 from symsparse.ops.csm import CSM, csm_properties, replaced_values, shape_vector
-from symsparse.types import compressed, continuous_dtypes
+from symsparse.types import compressed, continuous_dtypes, legal_dtype
 
 
 def with_values(x, values):
@@ -51,12 +52,21 @@ def with_values(x, values):
     _, indices, indptr, _ = csm_properties(x)
     size, nnz = values.type.shape[0], indices.type.shape[0]
     if None not in (size, nnz) and size != nnz:
-        raise error("with_values", [x, values], f"the pattern has {nnz} entries", kind=ValueError)
+        raise error(
+            "with_values",
+            [x, values],
+            f"the pattern has {nnz} entries",
+            "Pass one value for each.",
+            ValueError,
+        )
     # The check hangs on the pattern: what is differentiable stays free of it.
-    fits = Check(ValueError, "with_values: the number of values is not that of the stored entries")
-    same = pt.eq(values.shape[0], indices.shape[0])
+    same = equal(
+        values.shape[0],
+        indices.shape[0],
+        "with_values: the number of values is not that of the stored entries: %d and %d",
+    )
     made = replaced_values(x, values)
-    return made.owner.op(values, fits(indices, same), fits(indptr, same), made.owner.inputs[3])
+    return made.owner.op(values, require(indices, same), require(indptr, same), made.owner.inputs[3])
 
 
 class OnesLike(SparseOp):
@@ -65,7 +75,7 @@ class OnesLike(SparseOp):
     __props__ = ("dtype",)
 
     def __init__(self, dtype):
-        self.dtype = np.dtype(dtype).name
+        self.dtype = legal_dtype("sp_ones_like", dtype)
 
     def make_node(self, x):
         x = sparse_operand("sp_ones_like", x)
@@ -117,7 +127,7 @@ def sp_ones_like(x, dtype=None):
     array([[0., 1.]])
     """
     x = sparse_operand("sp_ones_like", x)
-    return OnesLike(dtype or x.dtype)(x)
+    return OnesLike(x.dtype if dtype is None else dtype)(x)
 
 
 def sp_zeros_like(x, dtype=None):
@@ -145,7 +155,8 @@ def sp_zeros_like(x, dtype=None):
     0
     """
     x = sparse_operand("sp_zeros_like", x)
-    return no_entries(x.format, dtype or x.dtype, x.type.index_dtype, *x.shape)
+    dtype = x.dtype if dtype is None else legal_dtype("sp_zeros_like", dtype)
+    return no_entries(x.format, dtype, x.type.index_dtype, *x.shape)
 
 
 def no_entries(format, dtype, index_dtype, n, m):
