@@ -253,7 +253,10 @@ when it is compiled. *mkl* makes a handle at each call; *mkl handles* is MKL's i
 and it writes into the same buffer at each call where the others allocate. *torch by hand* uses PyTorch's sampled
 product where *torch* differentiates by itself. It and *mkl handles, allocating* are no peers in the targets. Bytes
 moved count each operand and the result once, so that gathers cost more than they count for; *stream* reads 128 MB in
-the same rounds."""
+the same rounds.
+
+[What bounds the kernels](bounds.md) says what stands in the way where a target is not met; [what rewrites
+gain](rewrites.md) times graphs with and without them."""
 
 
 def legend() -> str:
