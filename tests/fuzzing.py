@@ -269,7 +269,8 @@ class Fuzzer:
             with np.errstate(all="ignore"):
                 got = call()
         except REFUSALS as e:
-            self.count[f"{door}: {type(e).__name__}"] += 1
+            kind = next(c.__name__ for c in type(e).__mro__ if c.__module__ == "builtins")
+            self.count[f"{door}: {kind}"] += 1
             if OUT_OF_BOUNDS in str(e):
                 self.wrong.append(f"{door}: a read out of bounds, {shown}")
             elif right is not None and not may_fail:

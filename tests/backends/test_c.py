@@ -387,15 +387,10 @@ def test_products_without_a_compiler(linker, compiler):
     assert_agree(f(*arguments), slow(*arguments), outputs)
 
 
-def test_dtypes_without_c_code_run_in_python():
+def test_a_dtype_that_no_sparse_matrix_has_is_refused():
     i, p, b, g = pt.ivector(), pt.ivector(), pt.matrix(dtype="float16"), pt.matrix(dtype="float16")
-    f = pytensor.function(
-        [i, p, b, g], ss.sdg_csr(i, p, b, g), mode=CVM.excluding("symsparse_lowering", "symsparse_algebra")
-    )
-    assert not runs_in_c(f, ss.StructuredDotGradCSR)
-    arrays = np.array([1, 0], "int32"), np.array([0, 1, 2], "int32")
-    got = f(*arrays, np.eye(2, dtype="float16"), np.array([[1, 2], [3, 4]], "float16"))
-    assert_same(got, [2, 3], "float16")
+    with pytest.raises(TypeError, match="float16 is no dtype that symsparse knows"):
+        ss.sdg_csr(i, p, b, g)
 
 
 def smoke_cases():

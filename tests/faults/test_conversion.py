@@ -134,7 +134,7 @@ def test_rows_at_one_place_are_added_and_have_their_own_dtype_and_gradient():
     assert_same_matrix(got, [[0, 0], [0, 0], [4.0, 6.0]])
     np.testing.assert_array_equal(g, weights[[2, 2]])
     for wrong, message in (
-        ((pt.dvector(), rows, pt.dvector()), "places of the rows must be integers"),
+        ((pt.dmatrix(), rows, pt.dvector()), "places of the rows must be integers"),
         ((x, pt.dvector(), places), "must be 2-D"),
         ((x, rows, pt.lmatrix()), "must be 1-D"),
     ):

@@ -33,6 +33,7 @@ MEANINGS = {
     "k": (0, 1),
     "exc_type": (ValueError, IndexError),
     "msg": ("one", "other"),
+    "checks": ((("equal", "%d, %d"),), (("at_most", "%d, %d"),)),
     "print_op": (Print("one"), Print("other")),
     "factors": ("sparse_sparse", "sparse_dense"),
     "original": (ps.exp, ps.log),

@@ -130,7 +130,7 @@ def test_a_matrix_without_rows_has_none_to_choose():
 
 @pytest.mark.parametrize("size", [0, 4, 6])
 def test_as_many_places_as_rows(size):
-    with pytest.raises(ValueError, match="number of rows"):
+    with pytest.raises(ValueError, match="numbers of rows"):
         indexing.place_pattern(*RICH.arrays, np.zeros(size, "int64"), 5, RICH.places)
 
 
@@ -287,7 +287,7 @@ def test_an_index_outside_the_minor_axis_is_refused(at):
 def test_lengths_that_differ_are_refused():
     p, like = RICH.canonical(), np.zeros(0, "int32")
     three, two = np.zeros(3, "int64"), np.zeros(2, "int64")
-    with pytest.raises(IndexError, match="numbers of row"):
+    with pytest.raises(IndexError, match="3 rows and 2 columns"):
         indexing.find(*p.arrays, 7, three, two)
     with pytest.raises(ValueError, match="number of columns"):
         indexing.place_minor(p.indices, 7, three, 7)

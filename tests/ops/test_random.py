@@ -441,7 +441,7 @@ def test_run_time_errors(mode):
         (poisson, [MEANS * np.nan], "poisson: a mean is negative or NaN"),
         (poisson, [MEANS * 1e300], "poisson: a mean is infinite or too large"),
         (narrow, [sp.csr_array(np.full((9, 9), 127, "int8"))], "poisson: a draw does not fit the dtype"),
-        (multinomial, [[1, 1], MEANS], "multinomial: the probabilities of a row do not sum to 1"),
+        (multinomial, [[1, 1], MEANS], "multinomial: the probabilities of row 0 do not sum to 1"),
         (multinomial, [[1, -1], sp.csc_array(np.eye(2))], "multinomial: n is negative"),
         (multinomial, [[1], sp.csc_array(np.eye(2))], "multinomial: n and the matrix"),
         (binomial, [-1, 0.5, [2, 2]], "binomial: n is negative"),

@@ -154,7 +154,7 @@ def explain(function, *args):
     >>> import pytensor, pytensor.tensor as pt
     >>> import scipy.sparse as sp
     >>> import symsparse as ss
-    >>> x, v = ss.constant(sp.eye_array(1000, format="csr")), pt.tensor("v", dtype="float64", shape=(1000,))
+    >>> x, v = ss.constant(sp.eye_array(1000, k=1, format="csr")), pt.tensor("v", dtype="float64", shape=(1000,))
     >>> f = pytensor.function([v], x @ v, mode="FAST_COMPILE")
     >>> ss.explain(f).summary
     'no densification; 0 symbolic phases per call; 1 kernel; 2 kFLOP, 32 kB'

@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Constant
 from pytensor.tensor.elemwise import Elemwise
 
 from symsparse.ops.base import (
@@ -55,10 +55,12 @@ class StructuredElemwise(SparseOp):
         values = pt.vector(dtype=x.dtype)
         if self.scalar_op == ps.sigmoid and x.dtype in complex_dtypes:
             raise error(name, [x], "not defined for complex matrices", "Take their real parts first.")
-        if self.scalar_op == ps.pow and any(s.dtype in complex_dtypes for s in scalars):
-            # PyTensor takes the square for x ** 2j: it looks at abs(2j)
+        if self.scalar_op == ps.pow and any(
+            isinstance(s, Constant) and np.any(np.imag(s.data)) for s in scalars
+        ):
+            # PyTensor takes the square for x ** 2j: of a constant exponent it looks at abs(2j).
             instead = "Write structured_exp(structured_log(x) * s) for complex x."
-            raise error(name, [x, *scalars], "an exponent must be real", instead)
+            raise error(name, [x, *scalars], "a constant exponent must be real", instead)
         try:
             dtype = Elemwise(self.scalar_op)(values, *scalars).dtype
         except TypeError as e:
