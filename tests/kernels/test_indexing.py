@@ -289,10 +289,10 @@ def test_lengths_that_differ_are_refused():
     three, two = np.zeros(3, "int64"), np.zeros(2, "int64")
     with pytest.raises(IndexError, match="3 rows and 2 columns"):
         indexing.find(*p.arrays, 7, three, two)
-    with pytest.raises(ValueError, match="number of columns"):
+    with pytest.raises(ValueError, match=r"numbers of rows \(columns\)"):
         indexing.place_minor(p.indices, 7, three, 7)
     for sizes in ((three, two, 3), (three, three, 2), (two, three, 3)):
-        with pytest.raises(ValueError, match="numbers of values"):
+        with pytest.raises(ValueError, match="numbers of rows, columns and values"):
             indexing.scatter_pattern(*sizes, 5, 7, like, three)
 
 
