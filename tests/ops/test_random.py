@@ -443,7 +443,11 @@ def test_run_time_errors(mode):
         (narrow, [sp.csr_array(np.full((9, 9), 127, "int8"))], "poisson: a draw does not fit the dtype"),
         (multinomial, [[1, 1], MEANS], "multinomial: the probabilities of row 0 do not sum to 1"),
         (multinomial, [[1, -1], sp.csc_array(np.eye(2))], "multinomial: n is negative"),
-        (multinomial, [[1], sp.csc_array(np.eye(2))], "multinomial: n and the probabilities have different numbers of rows"),
+        (
+            multinomial,
+            [[1], sp.csc_array(np.eye(2))],
+            "multinomial: n and the probabilities have different numbers of rows",
+        ),
         (binomial, [-1, 0.5, [2, 2]], "binomial: n is negative"),
         (binomial, [1, 1.5, [2, 2]], "binomial: n is negative, or p is not a probability"),
         (binomial, [1, 0.5, [2, -2]], "binomial: the shape is negative"),
