@@ -84,9 +84,9 @@ def zeros(shape, dtype):
 
 @loop
 def trimmed(buffer, n):
-    """The first `n` elements: of the buffer itself where that holds on to less than a third more than is needed.
+    """The first `n` elements: of the buffer itself, where what is behind them is little or goes back to the system.
 
-    Linux takes back the pages behind them, which costs less than a copy.
+    Little is a third of them. Linux takes back the pages of more, which costs less than a copy of the elements.
     """
     if len(buffer) - n <= n // 3:
         return buffer[:n]
