@@ -6,7 +6,7 @@ from numba.extending import overload
 from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.gathers import gathered_dot
 from symsparse.kernels.memory import empty, zeros
-from symsparse.kernels.threading import cut, cut_for, run_chunks, threads_for
+from symsparse.kernels.threading import cut, cut_for, cut_into, run_chunks, threads_for
 from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, scatter_rows, with_tiles
 
 MISFIT = "dot: the inner sizes differ: %d of the sparse and %d of the other operand"
@@ -61,10 +61,10 @@ def scatter_vector(values, indices, indptr, x, n_minor):
     threads = threads_for(len(indices) - 2 * n_minor)  # each thread adds into an output of its own
     out = zeros(n_minor, values.dtype)
     parts = empty((threads - 1, n_minor), values.dtype)
-    tasks = np.arange(threads + 1)
+    tasks = cut_into(threads, threads)
     run_chunks(_scatter_vector, tasks, (values, indices, indptr, x, out, parts, cut(indptr, threads)))
     if threads > 1:
-        run_chunks(_add_parts, tasks * n_minor // threads, (out, parts))
+        run_chunks(_add_parts, cut_into(n_minor, threads), (out, parts))
     return out
 
 
@@ -138,12 +138,12 @@ def scatter_matrix(values, indices, indptr, x, n_minor):
     by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
     out = zeros((n_minor, width), values.dtype)
     parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
-    tasks = np.arange(threads + 1)
+    tasks = cut_into(threads, threads)
     bounds = cut(indptr, len(parts) + 1)
     run_chunks(_scatter_matrix, tasks, (threads, values, indices, indptr, x, out, parts, bounds))
     if len(parts) > 0:
         size = n_minor * width
-        run_chunks(_add_parts, tasks * size // threads, (out.reshape(-1), parts.reshape((len(parts), size))))
+        run_chunks(_add_parts, cut_into(size, threads), (out.reshape(-1), parts.reshape((len(parts), size))))
     return out
 
 
@@ -217,10 +217,10 @@ def usmm_scatter_vector(alpha, values, indices, indptr, x, z, n_minor, inplace):
     scaled, out, total = _start(alpha, values, z, inplace)
     threads = threads_for(len(indices) - 2 * n_minor)  # each thread adds into an output of its own
     parts = empty((threads - 1, n_minor), values.dtype)
-    tasks = np.arange(threads + 1)
+    tasks = cut_into(threads, threads)
     run_chunks(_scatter_vector, tasks, (scaled, indices, indptr, x, total, parts, cut(indptr, threads)))
     if threads > 1:
-        run_chunks(_add_parts, tasks * n_minor // threads, (total, parts))
+        run_chunks(_add_parts, cut_into(n_minor, threads), (total, parts))
     _finish(alpha, values, out, total)
     return out
 
@@ -260,13 +260,13 @@ def usmm_scatter_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
     threads = threads_for(len(indices) * width)
     by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
     parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
-    tasks = np.arange(threads + 1)
+    tasks = cut_into(threads, threads)
     given = threads, scaled, indices, indptr, x, total, parts, cut(indptr, threads)
     run_chunks(_scatter_matrix, tasks, given)
     if len(parts) > 0:
         size = n_minor * width
         run_chunks(
-            _add_parts, tasks * size // threads, (total.reshape(-1), parts.reshape((len(parts), size)))
+            _add_parts, cut_into(size, threads), (total.reshape(-1), parts.reshape((len(parts), size)))
         )
     _finish(alpha, values, out, total)
     return out

@@ -60,6 +60,18 @@ def advise(context, array, advice):
     return result(array, types.intp), codegen
 
 
+@intrinsic
+def clear(context, array, start, stop):
+    """Zeros in the bytes from start to stop of a contiguous array: one call, where a slice is compiled as a loop."""
+
+    def codegen(context, builder, signature, args):
+        data = builder.bitcast(context.make_array(array)(context, builder, args[0]).data, cgutils.voidptr_t)
+        cgutils.memset(builder, builder.gep(data, [args[1]]), builder.sub(args[2], args[1]), 0)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
 @loop
 def empty(shape, dtype):
     """``numpy.empty`` for compiled code."""
@@ -73,12 +85,11 @@ def empty(shape, dtype):
 def zeros(shape, dtype):
     """``numpy.zeros`` for compiled code."""
     out = empty(shape, dtype)
-    flat = out.reshape(-1)
     start, stop = 0, 0
     if out.nbytes >= FRESH:  # Linux drops the pages and gives new ones full of zeros: once is enough
-        start, stop = advise(flat, MADV_DONTNEED)
-    flat[: start // out.itemsize] = 0
-    flat[stop // out.itemsize :] = 0
+        start, stop = advise(out, MADV_DONTNEED)
+    clear(out, 0, start)
+    clear(out, stop, out.nbytes)
     return out
 
 

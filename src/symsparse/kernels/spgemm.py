@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.layout import is_canonical
 from symsparse.kernels.memory import empty, fits_memory, trimmed
-from symsparse.kernels.threading import run_chunks, threads_for
+from symsparse.kernels.threading import cut_into, run_chunks, threads_for
 
 RUN = 1 << 16  # multiply-adds between two looks at the room that is left
 RUN_OF_A_THREAD = 1 << 22  # ... and between two appends: each is a moment when all threads wait
@@ -208,7 +208,7 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
         run_values = empty((threads, room), a_values.dtype)
         indices, values = empty(0, a[1].dtype), empty(0, a_values.dtype)
         bounds, made = np.zeros(threads + 1, dtype=np.int64), np.zeros(threads + 1, dtype=np.int64)
-        each = np.arange(threads + 1)
+        each = cut_into(threads, threads)
         while bounds[threads] < n:
             bounds[0], made[0] = bounds[threads], made[threads]
             share = min(np.int64(RUN_OF_A_THREAD), (work[n] - work[bounds[0]]) // threads + 1)

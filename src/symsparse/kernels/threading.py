@@ -87,12 +87,21 @@ def cut_for(work, indptr):
 
 
 @loop
+def cut_into(n, chunks):
+    """Bounds of so many chunks of `n` elements, alike in size; of one element each where there are as many."""
+    bounds = np.empty(chunks + 1, np.int64)
+    for b in range(chunks + 1):
+        bounds[b] = n * b // chunks
+    return bounds
+
+
+@loop
 def cut_evenly(n):
-    """Bounds of the chunks in which `n` elements are shared."""
+    """Bounds of the chunks in which `n` elements are shared: one where they are worth no thread."""
     chunks = threads_for(n)
     if chunks > 1:
         chunks *= CHUNKS_A_THREAD
-    return np.arange(chunks + 1) * n // chunks
+    return cut_into(n, chunks)
 
 
 @intrinsic
