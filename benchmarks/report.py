@@ -170,7 +170,7 @@ def compile_table(found: dict[str, dict]) -> str:
         if seconds is not None:
             verdict = "met" if seconds <= most else "not met"
             verdicts.append([what, f"≤ {most:g} s", f"{seconds:.2f} s", verdict])
-    head = ["contender", "cold", "warm", "imports", "of them beyond PyTensor's"]
+    head = ["contender", "cold", "warm", "imports", "beyond PyTensor's and SciPy's"]
     return table(head, rows) + "\n\n" + table(["target, symsparse", "at most", "CPU", ""], verdicts)
 
 
