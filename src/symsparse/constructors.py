@@ -115,6 +115,9 @@ def _ours(x):
 def constant(x, name=None):
     """Symbolic constant from a SciPy sparse matrix or array of any format (others than csr and csc become csr).
 
+    A function that multiplies with the transpose of a constant, as the gradient of ``A @ x`` does, keeps a transposed
+    copy of it, which is faster and takes as much memory again.
+
     Examples
     --------
     >>> import scipy.sparse as sp

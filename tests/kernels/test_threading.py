@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import symsparse as ss
-from symsparse.kernels import matmul, reduction, sampling, scaling, threading
+from symsparse.kernels import layout, matmul, reduction, sampling, scaling, threading
 from symsparse.kernels.base import loop
 from symsparse.kernels.threading import WORTH_A_THREAD, cut, run_chunks
 from tests.kernels.patterns import PATTERNS, Pattern, values
@@ -152,6 +152,9 @@ def test_threads_change_nothing_but_rounding(threads, dtype, width):
             v, y[:, 0].copy(), p.indptr, x[:, 0].copy(), p.indices, p.n_minor
         ),
     }
+    assert p.nnz > 2 * layout.MANY * p.n_minor  # enough to count with two threads
+    for part, name in enumerate(("indices", "indptr", "values")):
+        run[f"transposed {name}"] = lambda part=part: layout.transpose_pattern(*p.arrays, p.n_minor, v)[part]
     for name, kernel in run.items():
         threads(1)
         alone = kernel()

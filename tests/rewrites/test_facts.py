@@ -1,4 +1,4 @@
-"""Facts about patterns at work: symmetric and diagonal constants, ones, programs on constant patterns."""
+"""Facts about patterns at work: diagonal constants, ones, programs on constant patterns."""
 
 import numpy as np
 import pytensor
@@ -8,14 +8,13 @@ import scipy.sparse as sp
 
 import symsparse as ss
 from symsparse.lowering.base import KernelOp
-from symsparse.lowering.matmul import CompressedDot
 from symsparse.lowering.reduction import SumMajor
 from symsparse.testing import assert_same_matrix, random_sparse, reference_mode
 from tests.ops.generate import lowered_mode
 
 N = 6
+VECTOR, MATRIX = np.arange(1.0, N + 1), np.arange(3.0 * N).reshape(N, 3)
 HALF = random_sparse("csr", (N, N), 0.4, rng=0)
-SYMMETRIC = sp.csr_array(HALF + HALF.T)
 x, v, d = ss.csr_matrix("x", dtype="float64"), pt.dvector("v"), pt.dmatrix("d")
 
 
@@ -37,87 +36,6 @@ def same(inputs, outputs, *given):
     for found, expected in zip(f(*given), reference(*given), strict=True):
         assert_same_matrix(found, expected)
     return f
-
-
-# -- symmetric constants ----------------------------------------------------------------------------------------
-
-VECTOR, MATRIX = np.arange(1.0, N + 1), np.arange(3.0 * N).reshape(N, 3)
-
-
-@pytest.mark.parametrize("format", ["csr", "csc"])
-def test_products_with_a_symmetric_constant_gather(format):
-    a = ss.constant(SYMMETRIC.asformat(format))
-    outputs = [a @ v, a.T @ v, v @ a, a @ d, a.T @ d, d.T @ a, ss.dot(a.T, d), (2.0 * a).T @ d]
-    f = same([v, d], outputs, VECTOR, MATRIX)
-    assert all(node.op.gather for node in steps(f, CompressedDot))
-    # a @ v, a @ d and 2 a @ d: the others are the same numbers
-    assert len(steps(f, CompressedDot)) == 3
-    without = compiled([v, d], outputs, lowered_mode.excluding("symsparse_symmetric_product"))
-    assert len(steps(without, CompressedDot)) > 3
-
-
-def test_the_gradient_of_a_quadratic_form_has_one_product():
-    a, w = ss.constant(SYMMETRIC), pt.tensor("w", dtype="float64", shape=(N,))
-    loss = (w * (a @ w)).sum()
-    f = same([w], [loss, pytensor.grad(loss, w)], VECTOR)
-    assert len(steps(f, CompressedDot)) == 1
-
-
-def _with_nan_and_minus_zero():
-    made = SYMMETRIC.copy()
-    made.data[0], made.data[-1] = np.nan, -0.0
-    made = sp.csr_array(made)
-    return made
-
-
-NOT_KNOWN = {
-    "asymmetric": sp.csr_array(HALF),
-    "asymmetric values": sp.csr_array((np.arange(float(SYMMETRIC.nnz)), SYMMETRIC.indices, SYMMETRIC.indptr)),
-    "not square": random_sparse("csr", (N, N - 1), 0.5, rng=1),
-    "antisymmetric": sp.csr_array(HALF - HALF.T),
-    "hermitian": sp.csr_array(HALF + 1j * HALF - 1j * HALF.T + HALF.T),
-    "duplicates": random_sparse("csr", (N, N), 0.5, rng=1, duplicates=True),
-}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "hermitian")) for name in NOT_KNOWN]
-)
-def test_no_other_constant_is_taken_for_symmetric(name):
-    a = NOT_KNOWN[name]
-    f = same([v], [ss.constant(a).T @ v], np.arange(float(N)))
-    assert [node.op.gather for node in steps(f, CompressedDot)] == [False]
-
-
-def test_values_that_may_change_are_not_known_to_be_symmetric():
-    frozen = ss.shared(SYMMETRIC, frozen=True)
-    f = same([v], [frozen.T @ v], VECTOR)
-    assert [node.op.gather for node in steps(f, CompressedDot)] == [False]
-    frozen.set_value(NOT_KNOWN["asymmetric values"])
-    np.testing.assert_allclose(f(VECTOR)[0], NOT_KNOWN["asymmetric values"].T @ VECTOR)
-
-
-KINDS = {
-    "0 x 0": sp.csr_array((0, 0)),
-    "empty": sp.csr_array((3, 3)),
-    "nan": sp.csr_array(np.array([[np.nan, 1.0], [1.0, -0.0]])),
-    "signs of zeros": sp.csr_array(
-        (np.array([0.0, -0.0]), np.array([1, 0]), np.array([0, 1, 2])), shape=(2, 2)
-    ),
-    "complex": sp.csr_array(np.array([[1j, 2], [2, 0]])),
-    "bool": sp.csr_array(np.array([[True, True], [True, False]])),
-    "int8": sp.csr_array(np.array([[2, 3], [3, 0]], dtype="int8")),
-}
-COMPILED = "complex", "bool", "int8"  # kernels for these dtypes
-
-
-@pytest.mark.parametrize(
-    "a", [pytest.param(KINDS[name], marks=[pytest.mark.slow] * (name in COMPILED), id=name) for name in KINDS]
-)
-def test_symmetric_constants_of_all_kinds(a):
-    w = pt.vector("w", dtype=a.dtype)
-    f = same([w], [ss.constant(a).T @ w], np.arange(a.shape[0]).astype(a.dtype))
-    assert all(node.op.gather for node in steps(f, CompressedDot))
 
 
 # -- diagonal matrices ------------------------------------------------------------------------------------------

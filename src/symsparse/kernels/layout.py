@@ -6,9 +6,12 @@ values are wanted in one pass; or its position, for a map that takes values alon
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, unsigned
+from symsparse.kernels.base import kernel, loop, unsigned
 from symsparse.kernels.memory import empty, trimmed, zeros
 from symsparse.kernels.scaling import MISFIT_MAJOR, MISFIT_MINOR
+from symsparse.kernels.threading import cut, cut_into, run_chunks, threads_for
+
+MANY = 4  # entries for each counter of a thread
 
 
 @kernel
@@ -85,29 +88,45 @@ def sum_into(values, place, indptr):
     return out
 
 
+@loop
+def _count_minor(t, _, indices, indptr, bounds, free):
+    own = free[t]
+    for k in range(indptr[bounds[t]], indptr[bounds[t + 1]]):
+        own[indices[k]] += 1
+
+
+@loop
+def _place_by_minor(t, _, indices, indptr, carried, bounds, free, new_indices, out):
+    own = free[t]
+    for r in range(bounds[t], bounds[t + 1]):
+        for k in range(indptr[r], indptr[r + 1]):
+            c = indices[k]
+            at = own[c]
+            own[c] += 1
+            new_indices[at] = r
+            out[at] = carried[k]
+
+
 @kernel
 def transpose_pattern(indices, indptr, n_minor, carried):
     """The pattern compressed along the other axis, sorted, and what its entries carry."""
-    new_indptr = np.zeros(n_minor + 1, dtype=indptr.dtype)
+    new_indptr = empty(n_minor + 1, indptr.dtype)
     new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)
-    indices, indptr, free = unsigned(indices), unsigned(indptr), unsigned(new_indptr)
-    for k in range(len(indices)):
-        free[indices[k]] += 1
+    indices, indptr = unsigned(indices), unsigned(indptr)
+    # Each thread has a counter for each new slice, which must stay little beside the entries.
+    threads = max(1, min(threads_for(len(indices)), len(indices) // (MANY * n_minor + 1)))
+    free = unsigned(zeros((threads, n_minor), new_indptr.dtype))
+    tasks, bounds = cut_into(threads, threads), cut(indptr, threads)
+    run_chunks(_count_minor, tasks, (indices, indptr, bounds, free))
     total = np.int64(0)
-    for c in range(n_minor + 1):
-        size = np.int64(free[c])
-        free[c] = total
-        total += size
-    for r in range(len(indptr) - 1):
-        for k in range(indptr[r], indptr[r + 1]):
-            c = indices[k]
-            at = free[c]
-            free[c] += 1
-            new_indices[at] = r
-            out[at] = carried[k]
-    for c in range(n_minor, 0, -1):  # each has moved to where the next one starts
-        new_indptr[c] = new_indptr[c - 1]
-    new_indptr[0] = 0
+    for c in range(n_minor):
+        new_indptr[c] = total
+        for t in range(threads):  # what earlier threads have comes first: order by major index
+            size = np.int64(free[t, c])
+            free[t, c] = total
+            total += size
+    new_indptr[n_minor] = total
+    run_chunks(_place_by_minor, tasks, (indices, indptr, carried, bounds, free, new_indices, out))
     return new_indices, new_indptr, out
 
 

@@ -8,6 +8,6 @@ from symsparse.rewrites import (
     gathers,
     products,
     samples,
-    symmetric,
+    transposed,
     usmm,
 )

@@ -55,32 +55,3 @@ def _is_diagonal(p, shape):
         )
         memory["diagonal"] = p.indptr, found
     return memory["diagonal"][1]
-
-
-def is_symmetric(values, indices, indptr):
-    """Whether three constant vectors are those of a canonical square matrix that is its own transpose.
-
-    The numbers of rows and columns are known to be equal.
-    """
-    memory = memory_of(values)
-    key = "symmetric", id(indices), id(indptr)
-    if key not in memory:
-        memory[key] = indices, indptr, _is_symmetric(values.data, indices.data, indptr.data)
-    return memory[key][2]
-
-
-def _is_symmetric(values, indices, indptr):
-    n = len(indptr) - 1
-    if not np.array_equal(np.bincount(indices, minlength=n), np.diff(indptr)):
-        return False
-    from symsparse.kernels.layout import is_canonical, transpose_pattern
-
-    if not is_canonical(indices, indptr):
-        return False
-    other_indices, other_indptr, mirrored = transpose_pattern(indices, indptr, n, values)
-    # Equal as numbers: zeros may differ in sign, and what is NaN is NaN on both sides.
-    return (
-        np.array_equal(indices, other_indices)
-        and np.array_equal(indptr, other_indptr)
-        and bool(((values == mirrored) | ((values != values) & (mirrored != mirrored))).all())
-    )
