@@ -13,7 +13,7 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 
 import symsparse as ss
-from symsparse.lowering import base
+from symsparse.lowering import patterns
 from symsparse.lowering.arithmetic import IntersectionPattern, Union, UnionPattern, UnionValues
 from symsparse.lowering.base import KernelOp
 from symsparse.lowering.conversion import Densify
@@ -265,14 +265,14 @@ def test_rows_that_follow_each_other_are_not_copied_for_a_product(a):
 
 def test_what_is_known_of_patterns_goes_with_their_graph():
     gc.collect()
-    before = len(base._structures), len(base._keys)
+    before = len(patterns._structures), len(patterns._keys)
     x, y = ss.csr_matrix("x"), ss.csr_matrix("y")
     shared = ss.structured_dot(x, y)
     sums = [shared + shared * 2, ss.structured_dot(x, y) * 3 + shared]  # equal patterns: no union
     f = pytensor.function([x, y], sums, mode=python_mode)
     assert not count(f, Union, UnionPattern)
-    assert len(base._structures) > before[0]
+    assert len(patterns._structures) > before[0]
     del x, y, shared, sums, f
     gc.collect()
-    assert len(base._structures) <= before[0]
-    assert len(base._keys) <= before[1]
+    assert len(patterns._structures) <= before[0]
+    assert len(patterns._keys) <= before[1]

@@ -33,8 +33,9 @@ from pytensor.tensor.shape import Shape_i
 from symsparse.backends.numba_kernels import callable_kernel
 from symsparse.kernels import fingerprint
 from symsparse.kernels.base import KernelIndexError, KernelValueError
-from symsparse.lowering.base import HasCanonicalFormat, KernelOp
+from symsparse.lowering.base import KernelOp
 from symsparse.lowering.container import AsMatrix
+from symsparse.lowering.patterns import HasCanonicalFormat
 from symsparse.lowering.random import RandomKernel
 from symsparse.ops.base import INDEX_ERRORS, Require
 from symsparse.ops.csm import CSM, CSMProperties

@@ -13,7 +13,8 @@ from pytensor.link.basic import PerformLinker
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.elemwise import Elemwise
 
-from symsparse.lowering.base import KernelOp, canonical_fact, parts, pattern_key, sorted_fact
+from symsparse.lowering.base import KernelOp, parts
+from symsparse.lowering.patterns import canonical_fact, pattern_key, sorted_fact
 from symsparse.lowering.sampling import all_ones
 from symsparse.ops.base import Require, is_sparse, sparse_operand
 from symsparse.ops.csm import CSM, CSMProperties

@@ -3,20 +3,10 @@
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant
 
-from symsparse.lowering.base import (
-    KernelOp,
-    Parts,
-    check,
-    known,
-    lowers,
-    n_slices,
-    pattern_key,
-    require_same_shape,
-    same_index_dtype,
-    vector,
-)
+from symsparse.lowering.base import KernelOp, Parts, check, known, lowers, n_slices, same_index_dtype, vector
 from symsparse.lowering.csm import SamePattern
 from symsparse.lowering.layout import Positions, canonical, to_format
+from symsparse.lowering.patterns import pattern_key, require_same_shape
 from symsparse.lowering.sampling import sample_dense
 from symsparse.ops.arithmetic import (
     AddSD,

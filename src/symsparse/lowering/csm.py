@@ -14,7 +14,6 @@ from symsparse.lowering.base import (
     _TAGS,
     KernelOp,
     Parts,
-    comes_from_a_matrix,
     guard,
     lowering_db,
     lowers,
@@ -22,6 +21,7 @@ from symsparse.lowering.base import (
     unchecked,
     vector,
 )
+from symsparse.lowering.patterns import comes_from_a_matrix
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import equal, is_sparse, require
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, SpecifyShape

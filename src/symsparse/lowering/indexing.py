@@ -1,7 +1,8 @@
 """Lowering of the selection and the placing of rows and columns."""
 
-from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, surely_equal, vector
+from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, vector
 from symsparse.lowering.layout import taken, to_format
+from symsparse.lowering.patterns import surely_equal
 from symsparse.ops.base import equal
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.indexing import (

@@ -1,6 +1,7 @@
 """Lowering of transposes, formats, sorting, duplicates and explicit zeros."""
 
-from symsparse.lowering.base import KernelOp, Parts, canonical_fact, lowers, sorted_fact, vector
+from symsparse.lowering.base import KernelOp, Parts, lowers, vector
+from symsparse.lowering.patterns import canonical_fact, sorted_fact
 from symsparse.ops.layout import AsFormat, EnsureSortedIndices, Remove0, SumDuplicates, Transpose
 
 

@@ -16,19 +16,9 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from symsparse.backends.c import CKernel, integer
-from symsparse.lowering.base import (
-    KernelOp,
-    Parts,
-    lowers,
-    parts,
-    pattern_key,
-    require_same_shape,
-    same_index_dtype,
-    surely_equal,
-    times,
-    vector,
-)
+from symsparse.lowering.base import KernelOp, Parts, lowers, parts, same_index_dtype, times, vector
 from symsparse.lowering.layout import RepeatMajor, TakeMinor, canonical, to_format
+from symsparse.lowering.patterns import pattern_key, require_same_shape, surely_equal
 from symsparse.ops.base import equal, require
 from symsparse.ops.conversion import DenseFromSparse
 from symsparse.ops.sampling import (

@@ -3,17 +3,9 @@
 import numpy as np
 import pytensor.tensor as pt
 
-from symsparse.lowering.base import (
-    KernelOp,
-    Parts,
-    guard,
-    known,
-    lowers,
-    surely_equal,
-    vector,
-    with_index_dtype,
-)
+from symsparse.lowering.base import KernelOp, Parts, guard, known, lowers, vector, with_index_dtype
 from symsparse.lowering.layout import taken, to_format
+from symsparse.lowering.patterns import surely_equal
 from symsparse.ops.base import equal
 from symsparse.ops.csm import shape_vector
 from symsparse.ops.stacking import BlockDiag, HStack, VStack

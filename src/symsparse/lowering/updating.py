@@ -3,8 +3,9 @@
 import pytensor.tensor as pt
 
 from symsparse.lowering.arithmetic import align
-from symsparse.lowering.base import lowers, require_same_shape
+from symsparse.lowering.base import lowers
 from symsparse.lowering.layout import NonzeroPattern, keep
+from symsparse.lowering.patterns import require_same_shape
 from symsparse.lowering.sampling import Locate
 from symsparse.ops.updating import Without
 
