@@ -85,7 +85,8 @@ def corrupted(parts, rng):
         rng.choice(["element", "element", "shorter", "longer", "dtype", "layout", "rank", "shuffled"])
     )
     if change == "element" and len(a):
-        value = rng.choice(EXTREME) if rng.random() < 0.5 else a[rng.integers(len(a))] + rng.integers(-2, 3)
+        near = int(np.nan_to_num(a[rng.integers(len(a))])) + int(rng.integers(-2, 3))
+        value = rng.choice(EXTREME) if rng.random() < 0.5 else np.int64(min(max(near, -(2**63)), 2**63 - 1))
         wide = what != "data" and abs(int(value)) >= 2**31
         a = a.astype("int64") if wide else a.copy()
         a[rng.integers(len(a))] = value

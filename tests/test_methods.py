@@ -44,6 +44,20 @@ def test_reductions(format, dtype):
             x.mean(axis=axis, keepdims=True)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "bool", "uint8", "float32"])
+def test_sums_in_another_dtype_are_those_of_numpy(dtype):
+    """Cast before they are summed: 0.6 + 0.6 is 0 as an integer, 1 - 1 is True as a truth value."""
+    x = ss.csr_matrix("x")
+    A = sp.csr_array(([0.6, 0.6, 1.7, -2.5, 1.0, -1.0], [0, 0, 1, 0, 1, 2], [0, 3, 3, 6]), shape=(3, 4))
+    got = pytensor.function([x], [x.sum(axis, dtype) for axis in (None, 0, 1)])(A)
+    with np.errstate(invalid="ignore"):  # a negative number as an unsigned one
+        expected = [A.toarray().sum(axis, dtype) for axis in (None, 0, 1)]
+        expected[0] = np.asarray(expected[0])
+    for a, b in zip(got, expected, strict=True):
+        assert a.dtype == b.dtype == dtype
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 KEEPING = (
     "sqrt sqr square sin tan arcsin arctan sinh arcsinh tanh arctanh rad2deg deg2rad rint ceil floor trunc log1p "
     "expm1"

@@ -7,6 +7,7 @@ from pytensor.basic import _as_symbolic
 from pytensor.compile.sharedvalue import shared_constructor
 from pytensor.graph.basic import Apply, Variable
 
+from symsparse.arguments import legal_name, legal_value
 from symsparse.types import SparseTensorType, brief, legal_format, type_of
 from symsparse.variables import (
     FrozenSparseVariable,
@@ -49,20 +50,12 @@ def csc_matrix(name=None, dtype=None, shape=(None, None), index_dtype="int32"):
 
 
 def _input(op, format, name, dtype, shape, index_dtype):
-    name = _name(op, name)
+    name = legal_name(op, name)
     try:
         type = SparseTensorType(format, "floatX" if dtype is None else dtype, shape, index_dtype=index_dtype)
     except (TypeError, ValueError) as e:
         raise e.__class__(str(e).replace("SparseTensorType:", f"{op}:", 1)) from None
     return type(name)
-
-
-def _name(op, name):
-    if not (name is None or isinstance(name, str)):
-        raise TypeError(
-            f"{op}: the name must be a string, not {brief(name)}. Make a value symbolic with constant(A) or shared(A)."
-        )
-    return name
 
 
 csr_array = csr_matrix
@@ -94,14 +87,6 @@ def _type_of(what, x, **kwargs):
         raise e.__class__(str(e).replace("SparseTensorType:", f"{what}:", 1)) from None
 
 
-def _filtered(what, type, x):
-    """The SciPy value `x` as one of this type; errors are in the name of `what`."""
-    try:
-        return type.filter(x)
-    except (TypeError, ValueError) as e:
-        raise e.__class__(f"{what}: {e}") from None
-
-
 def _ours(x):
     """The variable `x`, unless it is a sparse matrix of `pytensor.sparse`, whose type passes for a dense one."""
     if hasattr(x.type, "format") and not isinstance(x.type, SparseTensorType):
@@ -130,7 +115,7 @@ def constant(x, name=None):
 
 def _constant(op, x, name):
     type = _type_of(op, _as_scipy(op, x))
-    return SparseConstant(type, _filtered(op, type, x).copy(), _name(op, name))
+    return SparseConstant(type, legal_value(op, type, x).copy(), legal_name(op, name))
 
 
 def as_sparse_variable(x, name=None, ndim=None, **kwargs):
@@ -157,7 +142,7 @@ def as_sparse_variable(x, name=None, ndim=None, **kwargs):
         if len(x.outputs) != 1:
             raise TypeError(f"as_sparse_variable: {x} has {len(x.outputs)} outputs; pass one of them.")
         x = x.outputs[0]
-    name = _name("as_sparse_variable", name)
+    name = legal_name("as_sparse_variable", name)
     if isinstance(x, Variable):
         if not isinstance(_ours(x).type, SparseTensorType):
             raise TypeError(
@@ -178,7 +163,7 @@ def as_sparse_or_tensor_variable(x, name=None):
 
 def symbolic(op, x, name=None):
     """`x` as a symbolic variable, sparse or dense; if it cannot be one, an error in the name of `op`."""
-    name = _name(op, name)
+    name = legal_name(op, name)
     if isinstance(x, Variable):
         return _ours(x)
     if sp.issparse(x):
@@ -224,13 +209,13 @@ def shared(
     >>> float(step()), float(step())
     (3.0, 6.0)
     """
-    value, name = _as_scipy("shared", value), _name("shared", name)
+    value, name = _as_scipy("shared", value), legal_name("shared", name)
     if format is not None:
         value = value.asformat(legal_format("shared", format))
     if frozen:
         return _frozen(value, name, strict, allow_downcast, borrow)
     type = _type_of("shared", value, shape=(None, None) if shape is None else shape)
-    value = _filtered("shared", type, value)
+    value = legal_value("shared", type, value)
     return SparseSharedVariable(
         type, value if borrow else value.copy(), strict=strict, allow_downcast=allow_downcast, name=name
     )
@@ -238,7 +223,7 @@ def shared(
 
 def _frozen(value, name, strict, allow_downcast, borrow):
     type = _type_of("shared", value)
-    value = _filtered("shared", type, value)
+    value = legal_value("shared", type, value)
     values = pt.sharedvar.tensor_constructor(
         value.data,
         name=None if name is None else f"{name}.values",

@@ -11,8 +11,9 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.shape import Shape_i
 
+from symsparse.arguments import legal_name, legal_switch, legal_value
 from symsparse.settings import config
-from symsparse.types import SparseTensorType, in_container
+from symsparse.types import SparseTensorType, brief, discrete_dtypes, in_container
 
 
 class SparseVariable(Variable):
@@ -107,7 +108,7 @@ class SparseVariable(Variable):
     def copy(self, name=None):
         """This matrix again, as a new variable."""
         twin = _ops().AsFormat(self.format)(self)
-        twin.name = name
+        twin.name = legal_name("copy", name)
         return twin
 
     def zeros_like(self, dtype=None):
@@ -125,33 +126,39 @@ class SparseVariable(Variable):
 
     def transpose(self, axes=None):
         """Transposed matrix, in the other format; costs nothing."""
-        if axes not in (None, (1, 0), [1, 0]):
-            raise ValueError(f"transpose: a sparse matrix has two axes to swap, not axes={axes}.")
+        if axes is not None and not (isinstance(axes, tuple | list) and list(axes) == [1, 0]):
+            raise ValueError(
+                f"transpose: a sparse matrix has two axes to swap, axes=(1, 0), not axes={brief(axes)}; got "
+                f"({self._described()}). Write x.T."
+            )
         return self.T
 
     # -- reductions ---------------------------------------------------------------------------------------------
 
     def sum(self, axis=None, dtype=None, keepdims=False, sparse_grad=False):
         """Sum of the matrix or along an axis, dense; see `sp_sum`."""
-        total = _ops().sp_sum(self, axis=axis, sparse_grad=sparse_grad)
+        x = self
         if dtype is not None:
-            total = total.astype(dtype)
-        return _keepdims(total, axis) if keepdims else total
+            dtype = _ops().reduced_dtype("sp_sum", self, dtype)
+            if dtype == "bool" or (dtype in discrete_dtypes and self.dtype not in discrete_dtypes):
+                x = self.astype(dtype)  # NumPy, too, casts before it sums
+        total = _ops().sp_sum(x, axis=axis, sparse_grad=sparse_grad)
+        return _keepdims("sp_sum", total if dtype is None else total.astype(dtype), axis, keepdims)
 
     def mean(self, axis=None, dtype=None, keepdims=False, sparse_grad=False):
         """Mean over all positions (stored or not) of the matrix or along an axis, dense; see `sp_mean`."""
         mean = _ops().sp_mean(self, axis, sparse_grad, dtype)
-        return _keepdims(mean, axis) if keepdims else mean
+        return _keepdims("sp_mean", mean, axis, keepdims)
 
     def max(self, axis=None, keepdims=False):
         """Largest entry (stored or not) of the matrix or along an axis, dense; see `sp_max`."""
         largest = _ops().sp_max(self, axis)
-        return _keepdims(largest, axis) if keepdims else largest
+        return _keepdims("sp_max", largest, axis, keepdims)
 
     def min(self, axis=None, keepdims=False):
         """Smallest entry (stored or not) of the matrix or along an axis, dense; see `sp_min`."""
         smallest = _ops().sp_min(self, axis)
-        return _keepdims(smallest, axis) if keepdims else smallest
+        return _keepdims("sp_min", smallest, axis, keepdims)
 
     def trace(self):
         """Sum of the main diagonal; see `trace`."""
@@ -214,7 +221,9 @@ class SparseVariable(Variable):
     def __rmul__(self, other):
         return _binary("mul", other, self)
 
-    multiply = __mul__
+    def multiply(self, other):
+        """Elementwise product; see `mul`."""
+        return _ops().mul(self, other)
 
     def __truediv__(self, other):
         return _binary("true_div", self, other)
@@ -240,7 +249,9 @@ class SparseVariable(Variable):
     def __rpow__(self, other):
         return _binary("power", other, self)
 
-    power = __pow__
+    def power(self, other):
+        """Elementwise power; see `power`."""
+        return _ops().power(self, other)
 
     def maximum(self, other):
         """Elementwise maximum; see `maximum`."""
@@ -305,6 +316,12 @@ class SparseVariable(Variable):
         """This pattern with other stored values; see `with_values`."""
         return _ops().with_values(self, values)
 
+    def __setitem__(self, index, y):
+        raise TypeError(
+            f"setitem: a symbolic sparse matrix cannot be changed; got ({self._described()}). Write "
+            "x = set_subtensor(x[index], y), or inc_subtensor for x[index] += y."
+        )
+
     # -- what it is not -----------------------------------------------------------------------------------------
 
     def __bool__(self):
@@ -324,6 +341,7 @@ def _structured_method(name):
         return getattr(_ops(), name)(self)
 
     method.__name__ = name.removeprefix("structured_")
+    method.__qualname__ = f"SparseVariable.{method.__name__}"
     method.__doc__ = f"Elementwise on the stored entries; see `{name}`."
     return method
 
@@ -343,6 +361,7 @@ def _densifying_method(name, structured):
         )
 
     method.__name__ = name
+    method.__qualname__ = f"SparseVariable.{name}"
     method.__doc__ = f"Raise an error: {name}(0) is not 0, so the result would be dense."
     return method
 
@@ -373,10 +392,12 @@ def _binary(name, left, right):
     return getattr(_ops(), name)(left, right)
 
 
-def _keepdims(reduced, axis):
+def _keepdims(op, reduced, axis, keepdims):
+    if not legal_switch(op, "keepdims", keepdims):
+        return reduced
     if axis is None:
         return reduced[None, None]
-    return reduced[None, :] if _ops().normalized_axis("sum", axis) == 0 else reduced[:, None]
+    return reduced[None, :] if _ops().normalized_axis(op, axis) == 0 else reduced[:, None]
 
 
 class SparseConstant(SparseVariable, Constant):
@@ -418,6 +439,12 @@ class SparseSharedVariable(SharedVariable, SparseVariable):
         """The current matrix; with ``borrow=True`` it shares its memory with this variable."""
         return in_container(super().get_value(borrow, return_internal_type), config.container)
 
+    def set_value(self, new_value, borrow=False):
+        """Replace the matrix; with ``borrow=True`` the new one is kept itself, not a copy of it."""
+        held = self.container
+        how = {"strict": bool(held.strict), "allow_downcast": held.allow_downcast}
+        super().set_value(legal_value("set_value", self.type, new_value, **how), borrow)
+
 
 class FrozenSparseVariable(SparseVariable):
     """A sparse matrix whose pattern is fixed and whose values live in the dense shared vector ``.values``."""
@@ -435,13 +462,13 @@ class FrozenSparseVariable(SparseVariable):
 
     def set_value(self, value, borrow=False):
         """Replace the values; the new matrix must have the same pattern."""
-        new = self.type.filter(value)
+        new = legal_value("set_value", self.type, value)
         old = self.get_value(borrow=True)
         if old.has_sorted_indices and not new.has_sorted_indices:
             new = new.sorted_indices()
         if not (np.array_equal(new.indices, old.indices) and np.array_equal(new.indptr, old.indptr)):
             raise ValueError(
-                f"The pattern of {self!r} is frozen, and the new value has another one. "
+                f"set_value: the pattern of {self!r} is frozen, and the new value has another one. "
                 "Use symsparse.shared(value) without frozen=True for a matrix whose pattern changes."
             )
         self.owner.inputs[0].set_value(new.data, borrow=borrow)

@@ -232,10 +232,11 @@ def test_take_minor_kinds(dtype, index, kind):
 @pytest.mark.parametrize("name", ["plain", "one row", "no columns", "no rows"])
 def test_vectors_of_a_wrong_size(name, excess):
     p = PATTERNS[name]
-    with pytest.raises(ValueError, match="one element per row"):
-        layout.repeat_major(np.ones(max(0, p.n_major + excess) or 7), p.indptr)
-    with pytest.raises(ValueError, match="one element per column"):
-        layout.take_minor(np.ones(max(0, p.n_minor + excess) or 7), p.indices, p.n_minor)
+    n, m = (max(0, size + excess) or 7 for size in (p.n_major, p.n_minor))
+    with pytest.raises(ValueError, match=f"one element per row .* has {n} for {p.n_major}$"):
+        layout.repeat_major(np.ones(n), p.indptr)
+    with pytest.raises(ValueError, match=f"one element per column .* has {m} for {p.n_minor}$"):
+        layout.take_minor(np.ones(m), p.indices, p.n_minor)
 
 
 def test_long_rows_are_sorted_stably():

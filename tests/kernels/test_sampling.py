@@ -203,14 +203,22 @@ def test_products_sampled(name):
                 b[1],
                 *right.arrays,
                 n_inner,
+                n_inner,
             )
             assert_same(found, sampled_products(p, u, b), "float64")
             found = call(
-                sampling.sample_sparse_dense, *p.arrays, p.n_minor, u[1], *left.arrays, b_dense, n_inner
+                sampling.sample_sparse_dense,
+                *p.arrays,
+                p.n_minor,
+                u[1],
+                *left.arrays,
+                b_dense,
+                n_inner,
+                n_inner,
             )
             assert_same(found, sampled_products(p, u, b_dense), "float64")
         found = call(
-            sampling.sample_dense_sparse, *p.arrays, p.n_minor, a_dense, b[1], *right.arrays, n_inner
+            sampling.sample_dense_sparse, *p.arrays, p.n_minor, a_dense, b[1], *right.arrays, n_inner, n_inner
         )
         assert_same(found, sampled_products(p, a_dense, b), "float64")
 
@@ -218,9 +226,17 @@ def test_products_sampled(name):
 def test_sampled_products_that_do_not_fit():
     p, wide = random_pattern((4, 3), seed=0), random_pattern((5, 6), seed=1)
     v = np.ones(wide.nnz)
-    with pytest.raises(ValueError, match="do not fit"):
-        sampling.sample_sparse_sparse(*p.arrays, 3, v, *wide.arrays, v, *wide.arrays, 6)
-    with pytest.raises(ValueError, match="do not fit"):
-        sampling.sample_sparse_dense(*p.arrays, 3, v, *wide.arrays, np.ones((3, 6)), 6)
-    with pytest.raises(ValueError, match="do not fit"):
-        sampling.sample_dense_sparse(*p.arrays, 3, np.ones((4, 5)), v, *wide.arrays, 6)
+    with pytest.raises(ValueError, match=r"do not fit: \(5, 5\) of the product and \(4, 3\) of the pattern"):
+        sampling.sample_sparse_sparse(*p.arrays, 3, v, *wide.arrays, v, *wide.arrays, 6, 6)
+    with pytest.raises(ValueError, match=r"do not fit: \(5, 3\) of the product"):
+        sampling.sample_sparse_dense(*p.arrays, 3, v, *wide.arrays, np.ones((3, 6)), 6, 6)
+    with pytest.raises(ValueError, match=r"do not fit: \(4, 5\) of the product"):
+        sampling.sample_dense_sparse(*p.arrays, 3, np.ones((4, 6)), v, *wide.arrays, 6, 6)
+    q = random_pattern((5, 5), seed=2)
+    inner = r"inner sizes 6 and 7 differ"  # of two sparse ones, only the sizes say so
+    with pytest.raises(ValueError, match=inner):
+        sampling.sample_sparse_sparse(*q.arrays, 5, v, *wide.arrays, v, *wide.arrays, 6, 7)
+    with pytest.raises(ValueError, match=inner):
+        sampling.sample_sparse_dense(*q.arrays, 5, v, *wide.arrays, np.ones((5, 7)), 6, 7)
+    with pytest.raises(ValueError, match=inner):
+        sampling.sample_dense_sparse(*q.arrays, 5, np.ones((5, 6)), v, *wide.arrays, 6, 7)

@@ -440,7 +440,11 @@ def test_run_time_errors(mode):
         (poisson, [-MEANS], "poisson: a mean is negative"),
         (poisson, [MEANS * np.nan], "poisson: a mean is negative or NaN"),
         (poisson, [MEANS * 1e300], "poisson: a mean is infinite or too large"),
-        (narrow, [sp.csr_array(np.full((9, 9), 127, "int8"))], "poisson: a draw does not fit the dtype"),
+        (
+            narrow,
+            [sp.csr_array(np.full((9, 9), 127, "int8"))],
+            r"poisson: a draw does not fit .*: \d+ is above 127",
+        ),
         (multinomial, [[1, 1], MEANS], "multinomial: the probabilities of row 0 do not sum to 1"),
         (multinomial, [[1, -1], sp.csc_array(np.eye(2))], "multinomial: n is negative"),
         (
@@ -452,8 +456,12 @@ def test_run_time_errors(mode):
         (binomial, [1, 1.5, [2, 2]], "binomial: n is negative, or p is not a probability"),
         (binomial, [1, 0.5, [2, -2]], "binomial: the shape is negative"),
         (binomial, [1, 0.5, [2, 2, 2]], "binomial: shape must have two elements"),
-        (binomial, [1, 0.0, [2, 2**31]], "binomial: the matrix is too large for its indices"),
-        (binomial, [1, 1.0, [2**17, 2**17]], "binomial: the matrix is too large for its indices"),
+        (binomial, [1, 0.0, [2, 2**31]], "binomial: the matrix is too large for its indices: .*2147483648"),
+        (
+            binomial,
+            [1, 1.0, [2**17, 2**17]],
+            r"binomial: the matrix is too large .* 131072 .*, 1.71799e\+10 entries",
+        ),
         (binomial, [128, 0.5, [2, 2]], "binomial: n does not fit the dtype"),
     ):
         with pytest.raises(ValueError, match=match):

@@ -5,6 +5,8 @@ import numpy as np
 from symsparse.kernels.base import KernelIndexError, KernelValueError, kernel, loop
 from symsparse.kernels.memory import empty, trimmed
 
+UNPAIRED = "getitem: %d rows and %d columns (columns and rows for csc) do not pair"
+
 
 @loop
 def _position(index, n):
@@ -22,7 +24,10 @@ def take_pattern(indices, indptr, rows, carried):
     """Pattern of the given major slices, and what its entries carry."""
     n = len(indptr) - 1
     if indptr.dtype.type(len(rows)) != len(rows):
-        raise ValueError("getitem: the rows are too many for int32 indices; use index_dtype='int64'")
+        raise KernelValueError(
+            "getitem: %d rows (columns for csc) are too many for int32 indices; use index_dtype='int64'",
+            len(rows),
+        )
     new_indptr = np.empty(len(rows) + 1, dtype=indptr.dtype)
     new_indptr[0] = 0
     nnz = np.int64(0)
@@ -207,7 +212,7 @@ def place_minor(indices, n_minor, columns, n):
 def find(indices, indptr, n_minor, majors, minors):
     """Place in a canonical pattern of each position (major, minor); -1 where it is not stored."""
     if len(majors) != len(minors):
-        raise KernelIndexError("getitem: %d rows and %d columns do not pair", len(majors), len(minors))
+        raise KernelIndexError(UNPAIRED, len(majors), len(minors))
     n_major = len(indptr) - 1
     out = np.empty(len(majors), dtype=indices.dtype)
     at = last_r = last_c = np.int64(-1)
@@ -237,13 +242,10 @@ def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like, carr
 
     Equal positions stay apart, in their order.
     """
-    if len(majors) != len(minors) or len(majors) != n_values:
-        raise KernelValueError(
-            "get_item_2lists_grad: the numbers of rows, columns and values differ: %d, %d, %d",
-            len(majors),
-            len(minors),
-            n_values,
-        )
+    if len(majors) != len(minors):
+        raise KernelIndexError(UNPAIRED, len(majors), len(minors))
+    if len(majors) != n_values:
+        raise KernelValueError("get_item_2lists_grad: %d pairs and %d values", len(majors), n_values)
     indptr = np.zeros(n_major + 1, dtype=index_like.dtype)
     for k in range(n_values):
         indptr[_position(majors[k], n_major) + 1] += 1
@@ -251,7 +253,7 @@ def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like, carr
         indptr[r + 1] += indptr[r]
     if indptr[n_major] != n_values:
         raise KernelValueError(
-            "get_item_2lists_grad: %d positions are too many for int32 indices; use index_dtype='int64'",
+            "getitem: %d positions are too many for int32 indices; use index_dtype='int64'",
             n_values,
         )
     free = indptr[:-1].copy()

@@ -6,7 +6,7 @@ values are wanted in one pass; or its position, for a map that takes values alon
 
 import numpy as np
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty, trimmed, zeros
 from symsparse.kernels.scaling import MISFIT_MAJOR, MISFIT_MINOR
 from symsparse.kernels.threading import cut, cut_into, run_chunks, threads_for
@@ -149,7 +149,7 @@ def nonzero_pattern(tested, indices, indptr, carried):
 def repeat_major(v, indptr):
     """One element of `v` for each stored entry: that of its major slice."""
     if len(v) != len(indptr) - 1:
-        raise ValueError(MISFIT_MAJOR)
+        raise KernelValueError(MISFIT_MAJOR, len(v), len(indptr) - 1)
     indptr = unsigned(indptr)
     out = empty(np.int64(indptr[len(v)]), v.dtype)
     for r in range(len(v)):
@@ -163,7 +163,7 @@ def repeat_major(v, indptr):
 def take_minor(v, indices, n_minor):
     """One element of `v` for each stored entry: that of its minor index."""
     if len(v) != n_minor:
-        raise ValueError(MISFIT_MINOR)
+        raise KernelValueError(MISFIT_MINOR, len(v), n_minor)
     out = empty(len(indices), v.dtype)
     indices = unsigned(indices)
     for k in range(len(out)):

@@ -95,7 +95,11 @@ def poisson(rng, means, largest):
             raise KernelValueError("poisson: a mean is infinite or too large for 64-bit counts: %g", mean)
         draws[k] = _poisson(rng, mean)
         if draws[k] > largest:
-            raise ValueError("poisson: a draw does not fit the dtype of the means; cast them to a wider one")
+            raise KernelValueError(
+                "poisson: a draw does not fit the dtype of the means: %d is above %d; cast them to a wider one",
+                draws[k],
+                largest,
+            )
     return draws
 
 
@@ -114,13 +118,16 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
     limit = int(min(np.iinfo(index_like.dtype).max, 2**53))  # columns are counted in float64
     if n_major < 0 or n_minor < 0:
         raise KernelValueError("binomial: the shape is negative: %d, %d", n_major, n_minor)
-    too_many = "binomial: the matrix is too large for its indices; use index_dtype='int64'"
-    if max(n_major, n_minor) > limit:
-        raise ValueError(too_many)
+    too_many = (
+        "binomial: the matrix is too large for its indices: %d rows and %d columns (columns and rows for csc), %g "
+        "entries expected; use index_dtype='int64'"
+    )
     rate = -np.log1p(-p) * n if n > 0 else 0.0
     expected = -np.expm1(-rate) * n_major * n_minor
+    if max(n_major, n_minor) > limit:
+        raise KernelValueError(too_many, n_major, n_minor, expected)
     if expected > limit + 10.0 * np.sqrt(expected):  # found out now rather than after gigabytes of draws
-        raise ValueError(too_many)
+        raise KernelValueError(too_many, n_major, n_minor, expected)
     capacity = int(min(expected + 2.0 * np.sqrt(expected) + 1.0, float(limit)))
     indices = np.empty(capacity, dtype=index_like.dtype)
     indptr = np.empty(n_major + 1, dtype=index_like.dtype)
@@ -131,7 +138,7 @@ def binomial(rng, n, p, n_major, n_minor, largest, index_like):
         while at < n_minor:
             if nnz == capacity:
                 if capacity == limit:
-                    raise ValueError(too_many)
+                    raise KernelValueError(too_many, n_major, n_minor, expected)
                 capacity = min(limit, 2 * capacity)
                 longer = np.empty(capacity, dtype=index_like.dtype)
                 longer[:nnz] = indices

@@ -126,13 +126,31 @@ def _sampled_products(first, last, a, b, indices, indptr, out, n_inner):
             out[k] = total
 
 
+@loop
+def _require_fit(n, m, n_inner, m_inner, n_major, n_minor):
+    """Raise unless an n x n_inner matrix times the transpose of an m x m_inner one has the shape of the pattern."""
+    if n_inner != m_inner:
+        raise KernelValueError("dot: the inner sizes %d and %d differ", n_inner, m_inner)
+    if n != n_major or m != n_minor:
+        raise KernelValueError(
+            "dot: the shapes of the operands and of the pattern do not fit: (%d, %d) of the product and (%d, %d) of "
+            "the pattern, columns first for csc",
+            n,
+            m,
+            n_major,
+            n_minor,
+        )
+
+
 @kernel
 def sample_sparse_sparse(
-    indices, indptr, n_minor, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner
+    indices, indptr, n_minor, a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inner, m_inner
 ):
-    """``out = sum a[major, :] * b[minor, :]`` for each stored entry of a pattern, for a and b compressed by rows."""
-    if len(a_indptr) != len(indptr) or len(b_indptr) - 1 != n_minor:
-        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    """``out = sum a[major, :] * b[minor, :]`` for each stored entry of a pattern, for a and b compressed by rows.
+
+    They have `n_inner` and `m_inner` columns.
+    """
+    _require_fit(len(a_indptr) - 1, len(b_indptr) - 1, n_inner, m_inner, len(indptr) - 1, n_minor)
     indices, indptr = unsigned(indices), unsigned(indptr)
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
     b = b_values, unsigned(b_indices), unsigned(b_indptr)
@@ -143,10 +161,9 @@ def sample_sparse_sparse(
 
 
 @kernel
-def sample_sparse_dense(indices, indptr, n_minor, a_values, a_indices, a_indptr, b, n_inner):
+def sample_sparse_dense(indices, indptr, n_minor, a_values, a_indices, a_indptr, b, n_inner, m_inner):
     """The same for a dense b."""
-    if len(a_indptr) != len(indptr) or b.shape != (n_minor, n_inner):
-        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    _require_fit(len(a_indptr) - 1, b.shape[0], n_inner, b.shape[1], len(indptr) - 1, n_minor)
     indices, indptr = unsigned(indices), unsigned(indptr)
     a_indices, a_indptr = unsigned(a_indices), unsigned(a_indptr)
     out = empty(len(indices), a_values.dtype)
@@ -161,10 +178,9 @@ def sample_sparse_dense(indices, indptr, n_minor, a_values, a_indices, a_indptr,
 
 
 @kernel
-def sample_dense_sparse(indices, indptr, n_minor, a, b_values, b_indices, b_indptr, n_inner):
+def sample_dense_sparse(indices, indptr, n_minor, a, b_values, b_indices, b_indptr, n_inner, m_inner):
     """The same for a dense a."""
-    if a.shape != (len(indptr) - 1, n_inner) or len(b_indptr) - 1 != n_minor:
-        raise ValueError("dot: the shapes of the operands and of the pattern do not fit")
+    _require_fit(a.shape[0], len(b_indptr) - 1, a.shape[1], m_inner, len(indptr) - 1, n_minor)
     indices, indptr = unsigned(indices), unsigned(indptr)
     b_indices, b_indptr = unsigned(b_indices), unsigned(b_indptr)
     out = empty(len(indices), b_values.dtype)

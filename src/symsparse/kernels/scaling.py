@@ -1,18 +1,18 @@
 """Stored values times a vector along one axis or along both, in one pass."""
 
-from symsparse.kernels.base import kernel, loop, unsigned
+from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.memory import empty
 from symsparse.kernels.threading import cut_evenly, cut_for, run_chunks
 
 MISFIT_MAJOR = (
     "mul, col_scale or row_scale: the shapes do not fit: "
-    "a vector does not have one element per row (column) of the sparse matrix"
+    "a vector needs one element per row (column for csc) of the sparse matrix, and has %d for %d"
 )
 MISFIT_MINOR = (
     "mul, col_scale or row_scale: the shapes do not fit: "
-    "a vector does not have one element per column (row) of the sparse matrix"
+    "a vector needs one element per column (row for csc) of the sparse matrix, and has %d for %d"
 )
-MISFIT_VALUES = "mul, col_scale or row_scale: there are not as many values as stored entries"
+MISFIT_VALUES = "mul, col_scale or row_scale: %d values for %d stored entries"
 
 
 @loop
@@ -27,9 +27,9 @@ def _scale_major(first, last, values, major, indptr, out):
 def scale_major(values, major, indptr):
     """``values[k] * major[r]`` for the entries k of each major slice r."""
     if len(major) != len(indptr) - 1:
-        raise ValueError(MISFIT_MAJOR)
+        raise KernelValueError(MISFIT_MAJOR, len(major), len(indptr) - 1)
     if len(values) != indptr[len(indptr) - 1]:
-        raise ValueError(MISFIT_VALUES)
+        raise KernelValueError(MISFIT_VALUES, len(values), indptr[len(indptr) - 1])
     indptr = unsigned(indptr)
     out = empty(len(values), values.dtype)
     run_chunks(_scale_major, cut_for(len(values), indptr), (values, major, indptr, out))
@@ -46,9 +46,9 @@ def _scale_minor(first, last, values, minor, indices, out):
 def scale_minor(values, minor, indices, n_minor):
     """``values[k] * minor[indices[k]]``."""
     if len(minor) != n_minor:
-        raise ValueError(MISFIT_MINOR)
+        raise KernelValueError(MISFIT_MINOR, len(minor), n_minor)
     if len(values) != len(indices):
-        raise ValueError(MISFIT_VALUES)
+        raise KernelValueError(MISFIT_VALUES, len(values), len(indices))
     indices = unsigned(indices)
     out = empty(len(values), values.dtype)
     run_chunks(_scale_minor, cut_evenly(len(values)), (values, minor, indices, out))
@@ -67,11 +67,11 @@ def _scale_both(first, last, values, major, indptr, minor, indices, out):
 def scale_both(values, major, indptr, minor, indices, n_minor):
     """``values[k] * major[r] * minor[indices[k]]``."""
     if len(major) != len(indptr) - 1:
-        raise ValueError(MISFIT_MAJOR)
+        raise KernelValueError(MISFIT_MAJOR, len(major), len(indptr) - 1)
     if len(minor) != n_minor:
-        raise ValueError(MISFIT_MINOR)
+        raise KernelValueError(MISFIT_MINOR, len(minor), n_minor)
     if len(values) != len(indices):
-        raise ValueError(MISFIT_VALUES)
+        raise KernelValueError(MISFIT_VALUES, len(values), len(indices))
     indptr, indices = unsigned(indptr), unsigned(indices)
     out = empty(len(values), values.dtype)
     given = values, major, indptr, minor, indices, out

@@ -71,7 +71,11 @@ def interleave_pattern(indices, indptrs, n_majors, n_minors, carried):
     n_blocks = len(n_minors)
     size = n_majors[0] + 1
     if len(indptrs) != size * n_blocks or (n_majors != n_majors[0]).any():
-        raise ValueError("hstack, vstack: the blocks differ in their numbers of rows (columns)")
+        raise KernelValueError(
+            "hstack, vstack: the blocks differ in their numbers of rows (columns): %d to %d",
+            n_majors.min(),
+            n_majors.max(),
+        )
     for n in (_total(n_minors), len(indices)):
         _require_fit(n, indices)
     new_indices, out = empty(len(indices), indices.dtype), empty(len(indices), carried.dtype)

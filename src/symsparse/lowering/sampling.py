@@ -82,7 +82,7 @@ class SDDMM(KernelOp, CKernel):
 
 
 class SampleProduct(KernelOp):
-    """Pattern, its number of minor slices, two factors by rows over one axis, its size -> values of ``a @ b.T``.
+    """Pattern, its number of minor slices, two factors by rows, their numbers of columns -> values of ``a @ b.T``.
 
     A sparse factor comes as values, indices and indptr. ``factors`` says which are: "sparse_sparse", "sparse_dense",
     "dense_sparse".
@@ -281,17 +281,18 @@ def lower_sampled_product(node, x, y, p):
     a, b = (x, y.transposed() if isinstance(y, Parts) else y.T)
     if p.format == "csc":
         a, b = b, a
-    n_inner = a.sizes[1] if isinstance(a, Parts) else b.sizes[1]
-    kinds, factors = [], []
+    kinds, factors, inner = [], [], []
     for factor in (a, b):
         if isinstance(factor, Parts):
             factor = to_format(factor.cast(dtype), "csr")
             kinds.append("sparse")
             factors += [factor.values, *factor.pattern]
+            inner.append(factor.sizes[1])
         else:
             kinds.append("dense")
             factors.append(pt.cast(factor, dtype))
-    return p.with_values(SampleProduct("_".join(kinds))(*p.pattern, p.n_minor, *factors, n_inner))
+            inner.append(factor.shape[1])
+    return p.with_values(SampleProduct("_".join(kinds))(*p.pattern, p.n_minor, *factors, *inner))
 
 
 def all_ones(values):

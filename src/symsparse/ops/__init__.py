@@ -39,7 +39,7 @@ from symsparse.ops.matmul import *
 from symsparse.ops.operators import *
 from symsparse.ops.random import *
 from symsparse.ops.reduction import *
-from symsparse.ops.reduction import normalized_axis
+from symsparse.ops.reduction import normalized_axis, reduced_dtype
 from symsparse.ops.sampling import *
 from symsparse.ops.scaling import *
 from symsparse.ops.selection import *

@@ -5,6 +5,7 @@ import pytensor.tensor as pt
 import scipy.sparse as sp
 from pytensor.tensor.type import TensorType
 
+from symsparse.arguments import legal_switch
 from symsparse.ops.base import (
     SparseOp,
     apply,
@@ -34,7 +35,7 @@ class DenseFromSparse(SparseOp):
     multilinear = True
 
     def __init__(self, structured=True):
-        self.structured = bool(structured)
+        self.structured = legal_switch("dense_from_sparse", "structured", structured)
 
     def make_node(self, x):
         x = sparse_operand("dense_from_sparse", x)

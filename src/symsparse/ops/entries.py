@@ -62,12 +62,10 @@ class GetItem2ListsGrad(SparseOp):
 
     def perform(self, node, inputs, outputs):
         x, i, j, gz = inputs
-        name = "get_item_2lists_grad"
-        if not len(i) == len(j) == len(gz):
-            raise ValueError(
-                f"{name}: the numbers of rows, columns and values differ: {len(i)}, {len(j)}, {len(gz)}."
-            )
-        at = within(name, i, x.shape[0]), within(name, j, x.shape[1])
+        # Mostly the gradient of x[i, j], or an update of it: that is what the user wrote.
+        at = _pairs("getitem", x, i, j)
+        if len(i) != len(gz):
+            raise ValueError(f"get_item_2lists_grad: {len(i)} pairs and {len(gz)} values.")
         outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](sp.coo_array((gz, at), shape=x.shape)))
 
     def infer_shape(self, node, shapes):
@@ -115,11 +113,16 @@ def _common_size(op, operands, *vectors):
     return next(iter(sizes), None)
 
 
-def _entries(op, x, i, j):
-    """Reference: the entries of x at the pairs."""
+def _pairs(op, x, i, j):
+    """Reference: rows and columns of pairs, counted from the start."""
     if len(i) != len(j):
         raise IndexError(f"{op}: {len(i)} rows and {len(j)} columns do not pair.")
-    i, j = within(op, i, x.shape[0]), within(op, j, x.shape[1])
+    return within(op, i, x.shape[0]), within(op, j, x.shape[1])
+
+
+def _entries(op, x, i, j):
+    """Reference: the entries of x at the pairs."""
+    i, j = _pairs(op, x, i, j)
     stored = canonical(x).tocoo()
     entries = dict(zip(zip(*(c.tolist() for c in stored.coords), strict=True), stored.data, strict=True))
     found = [entries.get(at, 0) for at in zip(i.tolist(), j.tolist(), strict=True)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.type import TensorType
 
+from symsparse.arguments import legal_switch
 from symsparse.ops.base import SparseOp, apply, error, sampled, sparse_operand
 from symsparse.ops.csm import replaced_values
 from symsparse.types import (
@@ -40,7 +41,7 @@ def sum_dtype(dtype):
     return "uint64" if dtype in uint_dtypes else "int64"
 
 
-def _cast_to(op, x, dtype):
+def reduced_dtype(op, x, dtype):
     """The dtype that is asked for a reduction of `x`."""
     dtype = legal_dtype(op, dtype)
     if x.dtype in complex_dtypes and dtype not in complex_dtypes:
@@ -63,7 +64,7 @@ class SpSum(SparseOp):
 
     def __init__(self, axis=None, sparse_grad=True):
         self.axis = normalized_axis("sp_sum", axis)
-        self.sparse_grad = bool(sparse_grad)
+        self.sparse_grad = legal_switch("sp_sum", "sparse_grad", sparse_grad)
 
     def make_node(self, x):
         x = sparse_operand("sp_sum", x)
@@ -158,9 +159,9 @@ def sp_mean(x, axis=None, sparse_grad=False, dtype=None):
     """
     x = sparse_operand("sp_mean", x)
     axis = normalized_axis("sp_mean", axis)
-    total = sp_sum(x, axis, sparse_grad)
+    total = sp_sum(x, axis, legal_switch("sp_mean", "sparse_grad", sparse_grad))
     if dtype is not None:
-        dtype = _cast_to("sp_mean", x, dtype)
+        dtype = reduced_dtype("sp_mean", x, dtype)
     else:
         dtype = total.dtype if total.dtype in continuous_dtypes else "float64"
     n, m = x.shape
