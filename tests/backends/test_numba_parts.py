@@ -10,7 +10,6 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import scipy.sparse as sp
-import scipy.special
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
 from pytensor.tensor.elemwise import Elemwise

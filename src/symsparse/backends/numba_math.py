@@ -156,6 +156,23 @@ def may_share(op):
     )
 
 
+def elements_a_thread(op):
+    """How many elements of this loop are worth a thread; None where it runs on one."""
+    if _ours(op) is None or not may_share(op):
+        return None
+    if isinstance(op, FusedElemwise):
+        (inner,) = (node for node in op.fgraph.apply_nodes if isinstance(node.op, Elemwise))
+        scatters = any(entry is not None for entry in op.indexed_outputs)
+        kept = [
+            set(range(inner.outputs[0].type.ndim)) - {*r[1]}
+            for r in op.reduced_outputs or ()
+            if r is not None
+        ]
+        if scatters or any(axes and 0 not in axes for axes in kept):
+            return None
+    return CHEAP if is_cheap(op) else COSTLY
+
+
 def deserves_hints(op):
     """Whether elements of the loop cost enough for the widest vectors, and nothing stands in their way."""
     steps = _steps(op)
