@@ -8,6 +8,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import scipy.sparse as sp
 
 import symsparse as ss
 from symsparse.lowering.base import KernelOp
@@ -83,6 +84,27 @@ def test_threads_are_those_that_the_work_is_worth():
         diagonal, product = sorted(ss.explain(f, *args).steps, key=lambda step: step.kernel)
         assert (product.kernel, product.threads) == ("matmul.gather_matrix", expected)
         assert (diagonal.kernel, diagonal.threads) == ("conversion.diagonal", "1")
+
+
+def test_threads_of_loops():
+    x, taken = ss.csr_matrix("x"), pt.lvector("taken")
+    v, most = x.values, numba.get_num_threads()
+    outputs = {
+        "exp": (pt.exp(v), [f"1 to {most}", "1", "2"]),
+        "sub": (v - 0.5, [f"1 to {most}", "1", "1"]),
+        "log, sum": (pt.log(v).sum(), [f"1 to {most}", "1", "2"]),
+        "psi": (pt.psi(v), ["1"] * 3),  # calls scipy.special
+        "sqrt, scatter": (pt.zeros(5)[taken].inc(pt.sqrt(v)), ["1"] * 3),
+    }
+    examples = [(), *((sp.csr_array(np.ones((1, n))), np.zeros(n, int)) for n in (49_999, 50_000))]
+    for name, (output, expected) in outputs.items():
+        inputs = [x, taken] if "scatter" in name else [x]
+        f = pytensor.function(inputs, output, mode="NUMBA")
+        for args, threads in zip(examples, expected, strict=True):
+            steps = ss.explain(f, *args[: len(inputs)]).steps
+            assert [s.threads for s in steps if s.kernel == "loop"][-1:] == [threads], (name, steps)
+    f = pytensor.function([x], pt.exp(v), mode=reference_mode)
+    assert {s.threads for s in ss.explain(f).steps} == {"1"}
 
 
 def test_kernels_of_the_c_linker_are_named(model):

@@ -2,11 +2,10 @@
 
 PyTensor compiles an elementwise operation, with the gathers and sums fused into it, by one intrinsic that allocates the
 outputs and emits the loops. For operations made by `symsparse.lowering.vector_math` the same code runs here with two of
-its names replaced: loops get hints for LLVM's vectoriser, which would else use half of an AVX-512 register, and large
-outputs ask for huge pages. What is inlined in the loop is compiled here as one function.
+its names replaced: loops run in parts, on several threads where they are long, with hints for LLVM's vectoriser, which
+would else use half of an AVX-512 register, and large outputs ask for huge pages. What is inlined in the loop is
+compiled here as one function.
 """
-
-from types import FunctionType
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
@@ -28,8 +27,10 @@ from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 from pytensor.tensor.rewriting.scalarize import ScalarizedElemwise
 
 from symsparse.backends.numba import cache_key
+from symsparse.backends.numba_parts import in_parts, with_names
 from symsparse.kernels import vector_math
 from symsparse.kernels.memory import LARGE, MADV_HUGEPAGE, advise
+from symsparse.kernels.threading import WORTH_A_THREAD
 from symsparse.lowering.vector_math import VectorComposite, VectorMath
 
 # -- the loops --------------------------------------------------------------------------------------------------
@@ -40,18 +41,15 @@ HINTS = {
 }
 
 
+# Elements worth a thread. Two threads broke even at 60,000 elements of 2 x + 1 and at 20,000 of exp(x). They are used
+# for 200,000 and 50,000, where they gained a third or more.
+CHEAP, COSTLY = WORTH_A_THREAD, WORTH_A_THREAD // 4
+
+
 def _host_has_avx512():
     if CPU_FEATURES is not None:
         return "+avx512f" in CPU_FEATURES
     return get_host_cpu_features().get("avx512f", False)
-
-
-def _with_names(function, **names):
-    """The same code with other values of some of its globals."""
-    scope = {**function.__globals__, **names}
-    return FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
-    )
 
 
 def _hint(builder, branch):
@@ -63,13 +61,18 @@ def _hint(builder, branch):
     branch.set_metadata("llvm.loop", builder.module.add_metadata(nodes, self_ref=True))
 
 
-def _emit_hinted_loop(typing, context, builder, *args, **kwargs):
+def _emit_loops(loops, **given):
+    """PyTensor's loops as they are."""
+    loops(**given)
+
+
+def _emit_hinted_loop(loops, *, builder, **given):
     """PyTensor's loops; that over a vector with hints.
 
     Not those over matrices, whose rows may be shorter than two wide vectors.
     """
     before = set(builder.function.blocks)
-    vectorize_codegen.make_loop_call(typing, context, builder, *args, **kwargs)
+    loops(builder=builder, **given)
     heads = [b for b in builder.function.blocks if b not in before and b.name.startswith("for.cond")]
     if len(heads) == 1:
         for block in builder.function.blocks:
@@ -101,11 +104,17 @@ def _make_outputs(context, builder, *args, update_outputs=None, **kwargs):
 
 def _intrinsic(**names):
     original = vectorize_codegen._vectorized._defn
-    return intrinsic(prefer_literal=True)(_with_names(original, make_outputs=_make_outputs, **names))
+    return intrinsic(prefer_literal=True)(with_names(original, make_outputs=_make_outputs, **names))
 
 
 _vectorized = _intrinsic()
-_vectorized_with_hints = _intrinsic(make_loop_call=_emit_hinted_loop) if _host_has_avx512() else _vectorized
+_vectorized_cheap = _intrinsic(make_loop_call=in_parts(_emit_loops, CHEAP))
+_vectorized_costly = _intrinsic(make_loop_call=in_parts(_emit_loops, COSTLY))
+_vectorized_with_hints = (
+    _intrinsic(make_loop_call=in_parts(_emit_hinted_loop, COSTLY))
+    if _host_has_avx512()
+    else _vectorized_costly
+)
 
 
 def _ours(op):
@@ -125,9 +134,48 @@ STRAIGHT = (
 )
 
 
+def _steps(op):
+    return [node.op for node in _ours(op).fgraph.apply_nodes]
+
+
+def is_cheap(op):
+    """Whether memory bounds the loop, not what is computed for an element."""
+    return all(isinstance(s, STRAIGHT) and not isinstance(s, VectorMath) for s in _steps(op))
+
+
+def may_share(op):
+    """Whether other threads may compute elements: not where Python is called, or scipy.special, which may call Python.
+
+    They would wait for Python's lock, which the thread that waits for them holds.
+    """
+    basics = basic.__name__
+    return all(
+        isinstance(s, VectorMath)
+        or (type(s).__module__ == basics and not isinstance(s, basic.ScalarInnerGraphOp))
+        for s in _steps(op)
+    )
+
+
+def elements_a_thread(op):
+    """How many elements of this loop are worth a thread; None where it runs on one."""
+    if _ours(op) is None or not may_share(op):
+        return None
+    if isinstance(op, FusedElemwise):
+        (inner,) = (node for node in op.fgraph.apply_nodes if isinstance(node.op, Elemwise))
+        scatters = any(entry is not None for entry in op.indexed_outputs)
+        kept = [
+            set(range(inner.outputs[0].type.ndim)) - {*r[1]}
+            for r in op.reduced_outputs or ()
+            if r is not None
+        ]
+        if scatters or any(axes and 0 not in axes for axes in kept):
+            return None
+    return CHEAP if is_cheap(op) else COSTLY
+
+
 def deserves_hints(op):
     """Whether elements of the loop cost enough for the widest vectors, and nothing stands in their way."""
-    steps = [node.op for node in _ours(op).fgraph.apply_nodes]
+    steps = _steps(op)
     if not any(isinstance(s, VectorMath) for s in steps) or not all(isinstance(s, STRAIGHT) for s in steps):
         return False
     if not isinstance(op, FusedElemwise):
@@ -140,13 +188,23 @@ def deserves_hints(op):
 
 def _register(op_type, function):
     original = numba_funcify_and_cache_key.dispatch(op_type)
-    plain = _with_names(function, _vectorized=_vectorized)
-    hinted = _with_names(function, _vectorized=_vectorized_with_hints)
+    plain = with_names(function, _vectorized=_vectorized)
+    cheap = with_names(function, _vectorized=_vectorized_cheap)
+    costly = with_names(function, _vectorized=_vectorized_costly)
+    hinted = with_names(function, _vectorized=_vectorized_with_hints)
 
     @register_funcify_and_cache_key(op_type)
     def funcify(op, node=None, **kwargs):
-        code = original if _ours(op) is None else hinted if deserves_hints(op) else plain
-        return code(op, node=alone(node), **kwargs)
+        node = alone(node)
+        if _ours(op) is None:
+            return original(op, node=node, **kwargs)
+        if not may_share(op):
+            return plain(op, node=node, **kwargs)
+        code = hinted if deserves_hints(op) else cheap if is_cheap(op) else costly
+        compiled, key = code(op, node=node, **kwargs)
+        if key is None:  # PyTensor calls Python where it has no code of its own, and then gives no key
+            return plain(op, node=node, **kwargs)
+        return compiled, key
 
 
 def alone(node):

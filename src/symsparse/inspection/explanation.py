@@ -351,6 +351,7 @@ def _step(node, where, sizes, in_c, number):
             kernel="loop",
             phase="values",
             flops=None if None in sizes_written else len(applied) * max(sizes_written, default=0),
+            threads=_loop_threads(node, None if None in sizes_written else max(sizes_written, default=0)),
         )
     return Step(**facts)
 
@@ -413,11 +414,22 @@ def _threads(node, flops):
     code = node.op.kernel_for(node).py_func.__code__
     if not {"threads_for", "cut_for"}.intersection(code.co_names):
         return "1"
-    import numba
-
     from symsparse.kernels.threading import WORTH_A_THREAD
 
+    return _threads_text(None if flops is None else flops // 2, WORTH_A_THREAD)
+
+
+def _loop_threads(node, elements):
+    if not isinstance(node.op, Elemwise | FusedElemwise):
+        return "1"
+    from symsparse.backends.numba_math import elements_a_thread
+
+    worth = elements_a_thread(node.op)
+    return "1" if worth is None else _threads_text(elements, worth)
+
+
+def _threads_text(work, worth):
+    import numba
+
     most = numba.get_num_threads()
-    if flops is None:
-        return f"1 to {most}"
-    return str(max(1, min(most, flops // 2 // WORTH_A_THREAD)))
+    return f"1 to {most}" if work is None else str(max(1, min(most, work // worth)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
+from numba.core.callconv import errcode_t, excinfo_ptr_t
 from numba.core.types.misc import unliteral
 from numba.extending import intrinsic
 from numba.np.ufunc.parallel import _launch_threads
@@ -104,66 +105,91 @@ def cut_evenly(n):
     return cut_into(n, chunks)
 
 
+def call_chunks(context, builder, chunks, task, emit_chunk, most=None):
+    """Emit calls of what ``emit_chunk(builder, number, task)`` emits for each number below `chunks`.
+
+    It gets a pointer to a struct of the values in `task`, and returns Numba's status of a call. One chunk runs here and
+    now, and so do all if one thread is set. Else they run on threads of Numba's threading layer, by the function under
+    its ``prange``: on as many as are set, but not more than `most`. Chunks must not write to the same places.
+    Returns the status of a chunk that failed, if any did.
+    """
+    launch_threads()
+    # Code that comes from the disk cache needs the symbols of the threading layer too.
+    context.active_code_library._reload_init.add(launch_threads)
+    word, pointer = cgutils.intp_t, cgutils.voidptr_t
+    words = word.as_pointer()
+    code = cgutils.alloca_once_value(builder, ir.Constant(errcode_t, 0))
+    raised = cgutils.alloca_once_value(builder, cgutils.get_null_value(excinfo_ptr_t))
+    whole = cgutils.pack_struct(builder, [code, raised, cgutils.pack_struct(builder, task)])
+    place = builder.bitcast(cgutils.alloca_once_value(builder, whole), pointer)
+
+    # void chunk(char **args, intp *dimensions, intp *steps, void *data): a ufunc on the numbers of the chunks.
+    # The layer adds `steps` for each chunk to the null pointer in `args`, which so becomes the first number.
+    kind = ir.FunctionType(ir.VoidType(), [pointer.as_pointer(), words, words, pointer])
+    chunk = ir.Function(builder.module, kind, builder.module.get_unique_name("symsparse.chunk"))
+    chunk.linkage = "internal"
+    chunk.attributes.add("noinline")  # so that it is compiled once
+    inner = ir.IRBuilder(chunk.append_basic_block("entry"))
+    first = inner.ptrtoint(inner.load(chunk.args[0]), word)
+    stop = inner.add(first, inner.load(chunk.args[1]))
+    given = inner.bitcast(chunk.args[3], whole.type.as_pointer())
+    parts = [cgutils.gep_inbounds(inner, given, 0, k) for k in range(3)]
+    with cgutils.for_range_slice(inner, first, stop, word(1), word, inc=True) as (number, _):
+        status = emit_chunk(inner, number, parts[2])
+        with cgutils.if_unlikely(inner, status.is_error):
+            inner.store(status.excinfoptr, inner.load(parts[1]))
+            inner.store(status.code, inner.load(parts[0]))
+    inner.ret_void()
+
+    none, one = builder.inttoptr(word(0), pointer), word(1)
+    arrays, dimensions, steps = (cgutils.alloca_once_value(builder, v) for v in (none, chunks, one))
+    limit = cgutils.alloca_once_value(builder, one)
+    with builder.if_then(builder.icmp_signed(">", chunks, one)):
+        symbol = ir.FunctionType(word, [])
+        threads = cgutils.get_or_insert_function(builder.module, symbol, "get_num_threads")
+        builder.store(builder.call(threads, []), limit)
+    limit = builder.load(limit)
+    if most is not None:
+        limit = builder.select(builder.icmp_signed("<", most, limit), most, limit)
+    with builder.if_else(builder.icmp_signed("<=", limit, one)) as (alone, together):
+        with alone:
+            builder.call(chunk, [arrays, dimensions, steps, place])
+        with together:
+            layer = ir.FunctionType(ir.VoidType(), [pointer] * 5 + [word] * 3)
+            run = cgutils.get_or_insert_function(builder.module, layer, "numba_parallel_for")
+            what = [builder.bitcast(v, pointer) for v in (chunk, arrays, dimensions, steps, place)]
+            builder.call(run, [*what, word(0), one, limit])
+    return context.call_conv._get_return_status(builder, builder.load(code), builder.load(raised))
+
+
 @intrinsic
 def run_chunks(context, body, bounds, args):
     """Call ``body(bounds[b], bounds[b + 1], *args)`` for each b.
 
-    One chunk runs here and now. More of them run on the threads of Numba's threading layer, by the function under its
-    ``prange``: going there directly spares half of the compilation, chunks are handed out as threads become free,
-    and no lock of Python is taken. Chunks must not write to the same places.
+    Going to the threading layer directly spares half of the compilation of a ``prange``, chunks are handed out as
+    threads become free, and no lock of Python is taken. Chunks must not write to the same places.
     """
-    launch_threads()
     n = types.intp
     arguments = (n, n, *map(unliteral, args))
     chosen = body.dispatcher.suited_to(arguments)
     called = context.resolve_function_type(types.Dispatcher(chosen), arguments, {})
 
     def codegen(context, builder, signature, given):
-        # Code that comes from the disk cache needs the symbols of the threading layer too.
-        context.active_code_library._reload_init.add(launch_threads)
         compiled = chosen.overloads[called.args]
         context.add_linking_libs([compiled.library])
-        word, pointer = cgutils.intp_t, cgutils.voidptr_t
-        words = word.as_pointer()
+        word = cgutils.intp_t
         made = context.make_array(bounds)(context, builder, given[1])
-        failed = cgutils.alloca_once_value(builder, word(0))
-        task = cgutils.pack_struct(builder, [made.data, failed, given[2]])
-        place = builder.bitcast(cgutils.alloca_once_value(builder, task), pointer)
 
-        # void chunk(char **args, intp *dimensions, intp *steps, void *data): a ufunc on the numbers of the chunks.
-        # The layer adds `steps` for each chunk to the null pointer in `args`, which so becomes the first number.
-        kind = ir.FunctionType(ir.VoidType(), [pointer.as_pointer(), words, words, pointer])
-        chunk = ir.Function(builder.module, kind, builder.module.get_unique_name("symsparse.chunk"))
-        chunk.linkage = "internal"
-        inner = ir.IRBuilder(chunk.append_basic_block("entry"))
-        first = inner.ptrtoint(inner.load(chunk.args[0]), word)
-        edges, flag, values = cgutils.unpack_tuple(
-            inner, inner.load(inner.bitcast(chunk.args[3], task.type.as_pointer()))
-        )
-        values = cgutils.unpack_tuple(inner, values)
-        stop = inner.add(first, inner.load(chunk.args[1]))
-        with cgutils.for_range_slice(inner, first, stop, word(1), word, inc=True) as (b, _):
-            edge = [inner.load(inner.gep(edges, [k])) for k in (b, inner.add(b, word(1)))]
+        def emit_chunk(inner, number, task):
+            edges, values = cgutils.unpack_tuple(inner, inner.load(task))
+            edge = [inner.load(inner.gep(edges, [k])) for k in (number, inner.add(number, word(1)))]
+            values = cgutils.unpack_tuple(inner, values)
             status, _ = context.call_internal_no_propagate(inner, compiled.fndesc, called, [*edge, *values])
-            with cgutils.if_unlikely(inner, status.is_error):
-                inner.store(word(1), flag)
-        inner.ret_void()
+            return status
 
         chunks = builder.sub(made.nitems, word(1))
-        none, one = builder.inttoptr(word(0), pointer), word(1)
-        arrays, dimensions, steps = (cgutils.alloca_once_value(builder, v) for v in (none, chunks, one))
-        with builder.if_else(builder.icmp_signed("<=", chunks, one)) as (alone, together):
-            with alone:
-                builder.call(chunk, [arrays, dimensions, steps, place])
-            with together:
-                layer = ir.FunctionType(ir.VoidType(), [pointer] * 5 + [word] * 3)
-                run = cgutils.get_or_insert_function(builder.module, layer, "numba_parallel_for")
-                threads = cgutils.get_or_insert_function(
-                    builder.module, ir.FunctionType(word, []), "get_num_threads"
-                )
-                what = [builder.bitcast(v, pointer) for v in (chunk, arrays, dimensions, steps, place)]
-                builder.call(run, [*what, word(0), one, builder.call(threads, [])])
-        with cgutils.if_unlikely(builder, cgutils.is_not_null(builder, builder.load(failed))):
+        status = call_chunks(context, builder, chunks, [made.data, given[2]], emit_chunk)
+        with cgutils.if_unlikely(builder, status.is_error):
             # All that a loop can fail at, but in the build of the tests. The errors themselves stay with their threads.
             failure: tuple = MemoryError, ("not enough memory for the buffers of threads",)
             if config.BOUNDSCHECK:
