@@ -119,7 +119,7 @@ calls(" ".join(n for n in CALLED if n.endswith("_s_s")), S, arg(lambda: sparse("
 calls(" ".join(n for n in CALLED if n.endswith("_s_d")), S, D12)
 calls("power floor_div mod", S, POWER)
 calls("structured_add structured_minimum structured_maximum", S, arg(const(2.0), SCALARS, INTEGERS))
-calls("structured_pow", S, arg(const(2.0), "0-D", "number", "nan", INTEGERS))
+calls("structured_pow", S, arg(const(2.0), SCALARS, INTEGERS))
 calls("mul_s_v structured_add_s_v col_scale row_scale", S, D1)
 calls("dot structured_dot", STACK, SHALF)
 calls("dot structured_dot", S, STACK)

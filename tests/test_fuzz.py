@@ -57,8 +57,6 @@ def test_no_kernel_reads_out_of_bounds_on_legal_input(tests):
         "-q",
         "-n",
         "0",
-        "-p",
-        "no:cacheprovider",
         "-m",
         "not slow",
         *tests,

@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 
 from symsparse.lowering.base import KernelOp, Parts, known, lowers, n_slices, vector
 from symsparse.lowering.csm import CheckPattern
-from symsparse.ops.base import require
+from symsparse.ops.base import equal, require
 from symsparse.ops.construction import diagonal_length
 from symsparse.ops.conversion import (
     ConstructSparseFromList,
@@ -92,7 +92,12 @@ def lower_diag(node, x):
 @lowers(ConstructSparseFromList)
 def lower_construct_sparse_from_list(node, shape, values, ilist):
     # Column j of the result holds column j of the rows, in the order of their places.
+    if known(shape.shape[0]) != 2:
+        shape = require(
+            shape, equal(shape.shape[0], 2, "construct_sparse_from_list: a shape has %d sizes instead of %d")
+        )
     k, n = values.shape[0], values.shape[1]
+    ilist = require(ilist, equal(ilist.shape[0], k, "construct_sparse_from_list: %d places for %d rows"))
     # The places are checked in their own dtype: narrowing first could make legal ones of them.
     order = pt.argsort(ilist)
     indices = pt.tile(ilist[order].astype("int64"), n)

@@ -273,6 +273,8 @@ class ConstructSparseFromList(SparseOp):
 
     def perform(self, node, inputs, outputs):
         shape, values, ilist = inputs
+        if len(shape) != 2:
+            raise ValueError(f"construct_sparse_from_list: a shape has {len(shape)} sizes instead of 2")
         k, n = values.shape
         if len(ilist) != k or n != shape[1]:
             raise ValueError(
