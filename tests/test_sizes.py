@@ -88,7 +88,7 @@ def test_kernels_refuse_what_their_indices_cannot_count():
     with pytest.raises(ValueError, match=r"from_dense.*int64"):
         conversion.compress(np.zeros((1, INT32 + 1), "int8"), np.empty(0, "int32"))
     pattern = np.zeros(0, "int32"), np.zeros(2, "int32")
-    with pytest.raises(ValueError, match=r"rows are too many.*int64"):
+    with pytest.raises(ValueError, match=r"rows .*are too many.*int64"):
         indexing.take_pattern(*pattern, np.zeros(INT32 + 1, "int8"), pattern[0])
 
 

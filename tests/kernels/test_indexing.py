@@ -291,9 +291,11 @@ def test_lengths_that_differ_are_refused():
         indexing.find(*p.arrays, 7, three, two)
     with pytest.raises(ValueError, match=r"numbers of rows \(columns\)"):
         indexing.place_minor(p.indices, 7, three, 7)
-    for sizes in ((three, two, 3), (three, three, 2), (two, three, 3)):
-        with pytest.raises(ValueError, match="numbers of rows, columns and values"):
+    for sizes in ((three, two, 3), (two, three, 3)):
+        with pytest.raises(IndexError, match=r"rows and \d columns .* do not pair"):
             indexing.scatter_pattern(*sizes, 5, 7, like, three)
+    with pytest.raises(ValueError, match="numbers of pairs and values differ: 3 and 2"):
+        indexing.scatter_pattern(three, three, 2, 5, 7, like, three)
 
 
 def test_more_entries_than_indices_count_are_refused():

@@ -112,10 +112,8 @@ def test_pairs_from_a_sparse_matrix():
         np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize(
-    ("change", "error"), [((2, M), IndexError), ((3, -N - 1), IndexError), ((3, None), ValueError)]
-)
-def test_pairs_that_do_not_fit_are_errors(change, error):
+@pytest.mark.parametrize("change", [(2, M), (3, -N - 1), (3, None)])
+def test_pairs_that_do_not_fit_are_errors(change):
     inputs, outputs = model("product")
     f = compiled([*inputs, x], [outputs[0], x.sum()])
     arguments = given()
@@ -123,7 +121,7 @@ def test_pairs_that_do_not_fit_are_errors(change, error):
     arguments[at] = (
         arguments[at][:-1] if what is None else np.where(np.arange(PAIRS) == 5, what, arguments[at])
     )
-    with pytest.raises(error):
+    with pytest.raises(IndexError):
         f(*arguments, random_sparse("csr", (4, 4), rng=0))
 
 

@@ -245,7 +245,9 @@ def scatter_pattern(majors, minors, n_values, n_major, n_minor, index_like, carr
     if len(majors) != len(minors):
         raise KernelIndexError(UNPAIRED, len(majors), len(minors))
     if len(majors) != n_values:
-        raise KernelValueError("get_item_2lists_grad: %d pairs and %d values", len(majors), n_values)
+        raise KernelValueError(
+            "get_item_2lists_grad: the numbers of pairs and values differ: %d and %d", len(majors), n_values
+        )
     indptr = np.zeros(n_major + 1, dtype=index_like.dtype)
     for k in range(n_values):
         indptr[_position(majors[k], n_major) + 1] += 1

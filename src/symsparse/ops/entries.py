@@ -65,7 +65,9 @@ class GetItem2ListsGrad(SparseOp):
         # Mostly the gradient of x[i, j], or an update of it: that is what the user wrote.
         at = _pairs("getitem", x, i, j)
         if len(i) != len(gz):
-            raise ValueError(f"get_item_2lists_grad: {len(i)} pairs and {len(gz)} values.")
+            raise ValueError(
+                f"get_item_2lists_grad: the numbers of pairs and values differ: {len(i)} and {len(gz)}."
+            )
         outputs[0][0] = typed(node, SCIPY_CLASSES[x.format](sp.coo_array((gz, at), shape=x.shape)))
 
     def infer_shape(self, node, shapes):
