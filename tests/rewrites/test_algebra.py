@@ -526,3 +526,16 @@ def test_dense_graphs_are_left_alone():
     out += pt.diagonal(D @ E).sum() + ((D @ E)[ROWS, COLUMNS] ** 2).sum()
     out += pytensor.grad(out, D).sum()
     assert not any(fires(out, name) for name in CASES)
+
+
+def test_a_rewrite_that_would_narrow_the_indices_does_not_fire():
+    wide = ss.csr_matrix("wide", dtype="float64", index_dtype="int64")
+    p = ss.csr_matrix("p", dtype="float64")
+    out = ss.sample(wide @ wide, p)
+    assert not fires(out, "sampled_product")
+    assert fires(ss.sample(wide @ wide, wide), "sampled_product")
+    a, b = (random_sparse("csr", (5, 5), rng=n) for n in range(2))
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        f = pytensor.function([wide, p], out, mode=lowered_mode)
+    assert_same_matrix(f(a, b), (a @ a).multiply(b.astype(bool)))
+    assert f(a, b).indices.dtype == "int64"

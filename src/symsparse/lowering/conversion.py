@@ -92,10 +92,8 @@ def lower_diag(node, x):
 @lowers(ConstructSparseFromList)
 def lower_construct_sparse_from_list(node, shape, values, ilist):
     # Column j of the result holds column j of the rows, in the order of their places.
-    if known(shape.shape[0]) != 2:
-        shape = require(
-            shape, equal(shape.shape[0], 2, "construct_sparse_from_list: a shape has %d sizes instead of %d")
-        )
+    wrong = "construct_sparse_from_list: a shape has %d sizes instead of %d"
+    shape = require(shape, equal(shape.shape[0], pt.constant(2), wrong))
     k, n = values.shape[0], values.shape[1]
     ilist = require(ilist, equal(ilist.shape[0], k, "construct_sparse_from_list: %d places for %d rows"))
     # The places are checked in their own dtype: narrowing first could make legal ones of them.

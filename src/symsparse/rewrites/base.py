@@ -36,6 +36,8 @@ def rewrites(*op_types):
             if new is None:
                 return None
             old = node.outputs[0]
+            if is_sparse(new) and new.type.index_dtype != old.type.index_dtype:
+                return None  # operands with int32 and int64 indices: the result keeps its own
             new = new if new.dtype == old.dtype else new.astype(old.dtype)
             if not old.type.is_super(new.type):
                 new = _with_shape(new, old.type)

@@ -42,7 +42,7 @@ def _transposed(values, indices, indptr, n_minor):
     key = "transposed", id(indices), id(indptr), known(n_minor)
     if key not in memory:
         x = sp.csr_array((values.data, indices.data, indptr.data), shape=(n_major, known(n_minor))).tocsc()
-        copies = x.data, x.indices.astype(indices.dtype), x.indptr.astype(indptr.dtype)
+        copies = x.data, *(a.astype(indptr.dtype, copy=False) for a in (x.indices, x.indptr))
         # Zeros may differ in sign.
         same = all(np.array_equal(v.data, a) for v, a in zip((values, indices, indptr), copies, strict=True))
         # With the vectors whose addresses are in the key.
