@@ -539,3 +539,14 @@ def test_a_rewrite_that_would_narrow_the_indices_does_not_fire():
         f = pytensor.function([wide, p], out, mode=lowered_mode)
     assert_same_matrix(f(a, b), (a @ a).multiply(b.astype(bool)))
     assert f(a, b).indices.dtype == "int64"
+
+
+def test_a_conversion_that_is_needed_anyway_stays_in_sums():
+    """Taken for one that can go, it made the rewrite of formats put the same sum in its own place for ever."""
+    x = ss.csr_matrix("x", dtype="float64")
+    c = x.tocsc()
+    outputs = [c @ c, c - x, c + 2 * x + c]
+    a = random_sparse("csr", (5, 5), rng=0)
+    f = pytensor.function([x], outputs, mode=lowered_mode)
+    for found, expected in zip(f(a), (a @ a, 0 * a, 4 * a), strict=True):
+        assert_same_matrix(found, expected)

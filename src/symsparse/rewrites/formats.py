@@ -56,7 +56,8 @@ def format_that_does_not_matter(fgraph, node):
 def formats_of_sum(fgraph, node):
     """x_csr + y_csc + z_csc = x_csr + (y_csc + z_csc): one conversion for all terms of the other format.
 
-    It does not fire if something else reads a sum on the way, or if the terms differ in dtype.
+    A conversion that something else reads too is there anyway, and counts for nothing. It does not fire if something
+    else reads a sum on the way, or if the terms differ in dtype.
     """
     out = node.outputs[0]
     reading = readers(fgraph, out)
@@ -66,10 +67,10 @@ def formats_of_sum(fgraph, node):
     terms = list(leaves(tree))
     if any(x.dtype != out.dtype for x in terms):
         return None
-    bare = [x.owner.inputs[0] if _is_converted(x) and read_once(fgraph, x) else x for x in terms]
+    bare = [x.owner.inputs[0] if _is_converted(fgraph, x) else x for x in terms]
     own, other = ([x for x in bare if (x.format == out.format) == same] for same in (True, False))
     once = any(not isinstance(x, Constant) for x in other)
-    if _conversions(tree)[0] <= once or not own:
+    if _conversions(fgraph, tree)[0] <= once or not own:
         return None
     return add(_total(own), _total(other)) if other else _total(own)
 
@@ -80,16 +81,16 @@ def _terms(fgraph, x, top=False):
     return x
 
 
-def _conversions(tree):
+def _conversions(fgraph, tree):
     """How many conversions a sum takes at run time, its format, and whether it is constant."""
     if not isinstance(tree, tuple):
-        return int(_is_converted(tree)), tree.format, isinstance(tree, Constant)
-    (n, format, constant), (m, second, second_constant) = map(_conversions, tree)
+        return int(_is_converted(fgraph, tree)), tree.format, isinstance(tree, Constant)
+    (n, format, constant), (m, second, second_constant) = (_conversions(fgraph, term) for term in tree)
     return n + m + (format != second and not second_constant), format, constant and second_constant
 
 
-def _is_converted(x):
-    return made_by(x, AsFormat) and not isinstance(x.owner.inputs[0], Constant)
+def _is_converted(fgraph, x):
+    return made_by(x, AsFormat) and not isinstance(x.owner.inputs[0], Constant) and read_once(fgraph, x)
 
 
 def _total(terms):
