@@ -1,5 +1,7 @@
+import numba
 import numpy as np
 import pytest
+import scipy.sparse
 
 from symsparse.kernels import arithmetic
 from tests.kernels.patterns import (
@@ -105,13 +107,38 @@ def test_two_patterns_need_as_many_rows(name):
 def test_union_pattern_refuses_more_entries_than_its_indices_count():
     even, odd = (pattern([range(first, 127, 2)], 128, "int8") for first in (0, 1))
     check_union(even, odd)  # 127 entries
-    two = pattern([range(100), range(27)], 128, "int8")
-    for other in ([[], [27]], [range(100, 128), range(27, 126)]):  # 128 entries, and 254: as many as can be
+    two = pattern([range(100), range(27)], 127, "int8")
+    for other in ([[], [27]], [range(100, 127), range(27, 127)]):  # 128 entries, and 254: as many as can be
         with pytest.raises(ValueError, match="index_dtype"):
-            arithmetic.union_pattern(*two.arrays, *pattern(other, 128, "int8").arrays)
-        other = pattern(other, 128, "int8")
+            arithmetic.union_pattern(*two.arrays, *pattern(other, 127, "int8").arrays)
+        other = pattern(other, 127, "int8")
         with pytest.raises(ValueError, match="index_dtype"):
             arithmetic.union(np.ones(two.nnz), *two.arrays, np.ones(other.nnz), *other.arrays)
+
+
+def test_union_of_more_entries_than_its_indices_count_of_which_many_meet():
+    a, b = (pattern([range(first, first + 100)], 128, "int8") for first in (0, 20))
+    check_union(a, b)
+
+
+@pytest.mark.parametrize(("n", "m", "per_row"), [(60_000, 500, 3), (500, 60_000, 400)], ids=["short", "long"])
+def test_unions_on_threads_are_those_of_scipy(n, m, per_row):
+    rng = np.random.default_rng(n)
+    a, b = (
+        scipy.sparse.random_array((n, m), density=per_row / m, rng=rng, format="csr", dtype="float64")
+        for _ in range(2)
+    )
+    for x in (a, b):
+        x.sort_indices()
+    expected, before = a + b, numba.get_num_threads()
+    try:
+        for threads in range(1, before + 1):
+            numba.set_num_threads(threads)
+            found = arithmetic.union(a.data, a.indices, a.indptr, b.data, b.indices, b.indptr)
+            for x, y in zip(found, (expected.data, expected.indices, expected.indptr), strict=True):
+                assert_same(x, y, y.dtype)
+    finally:
+        numba.set_num_threads(before)
 
 
 def test_unions_of_short_and_of_long_rows():

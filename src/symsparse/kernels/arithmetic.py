@@ -9,17 +9,18 @@ import numpy as np
 from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.csm import same_pattern
 from symsparse.kernels.memory import empty, fits_memory, trimmed, zeros
+from symsparse.kernels.threading import cut_for, run_chunks
 
 MISFIT = "add, mul or comparison: the shapes of two sparse matrices differ: %d and %d rows (columns for csc)"
 SHORT = 12  # entries of both matrices in a row, on average
 
 
 @loop
-def _merge_with_jumps(a, b, values, indices, indptr):
-    """Merge row by row; where the jumps follow a pattern, as in matrices of grids, the processor foresees them."""
+def _merge_with_jumps(first, last, a, b, values, indices, indptr):
+    """Merge rows; where the jumps follow a pattern, as in matrices of grids, the processor foresees them."""
     (a_values, a_indices, a_indptr), (b_values, b_indices, b_indptr) = a, b
-    at = np.int64(0)
-    for r in range(len(a_indptr) - 1):
+    at = np.int64(indptr[first])
+    for r in range(first, last):
         k, k_stop = np.int64(a_indptr[r]), np.int64(a_indptr[r + 1])
         m, m_stop = np.int64(b_indptr[r]), np.int64(b_indptr[r + 1])
         while k < k_stop and m < m_stop:
@@ -49,16 +50,15 @@ def _merge_with_jumps(a, b, values, indices, indptr):
             m += 1
             at += 1
         indptr[r + 1] = at
-    return at
 
 
 @loop
-def _merge_without_jumps(a, b, values, indices, indptr):
-    """Merge row by row; what belongs to the larger index is read and not used."""
+def _merge_without_jumps(first, last, a, b, values, indices, indptr):
+    """Merge rows; what belongs to the larger index is read and not used."""
     (a_values, a_indices, a_indptr), (b_values, b_indices, b_indptr) = a, b
     zero = a_values.dtype.type(0)
-    at = np.int64(0)
-    for r in range(len(a_indptr) - 1):
+    at = np.int64(indptr[first])
+    for r in range(first, last):
         k, k_stop = np.int64(a_indptr[r]), np.int64(a_indptr[r + 1])
         m, m_stop = np.int64(b_indptr[r]), np.int64(b_indptr[r + 1])
         while k < k_stop and m < m_stop:
@@ -79,7 +79,30 @@ def _merge_without_jumps(a, b, values, indices, indptr):
             m += 1
             at += 1
         indptr[r + 1] = at
-    return at
+
+
+@loop
+def _merge(first, last, a, b, values, indices, indptr, short):
+    """Merge the rows first..last, from where `indptr` has their first entry; writes where each ends."""
+    if short:
+        _merge_with_jumps(first, last, a, b, values, indices, indptr)
+    else:
+        _merge_without_jumps(first, last, a, b, values, indices, indptr)
+
+
+@loop
+def _count(first, last, a_indices, a_indptr, b_indices, b_indptr, indptr):
+    """Number of entries of the union in each row, without jumps."""
+    for r in range(first, last):
+        k, k_stop = np.int64(a_indptr[r]), np.int64(a_indptr[r + 1])
+        m, m_stop = np.int64(b_indptr[r]), np.int64(b_indptr[r + 1])
+        count = k_stop - k + m_stop - m
+        while k < k_stop and m < m_stop:
+            i, j = a_indices[k], b_indices[m]
+            count -= np.int64(i == j)
+            k += np.int64(i <= j)
+            m += np.int64(j <= i)
+        indptr[r + 1] = count
 
 
 @loop
@@ -94,7 +117,7 @@ def _require_fit(nnz, indptr):
 
 @kernel
 def union(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
-    """Values and pattern of the sum of two matrices with canonical patterns. One pass."""
+    """Values and pattern of the sum of two matrices with canonical patterns. One pass; on threads a count before it."""
     if len(a_indptr) != len(b_indptr):
         raise KernelValueError(MISFIT, len(a_indptr) - 1, len(b_indptr) - 1)
     indptr = np.zeros_like(a_indptr)
@@ -102,14 +125,23 @@ def union(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
         indptr[:] = a_indptr
         return _sum(a_values, b_values), _copied(a_indices), indptr
     n, room = len(indptr) - 1, len(a_indices) + len(b_indices)
-    values, indices = empty(room, a_values.dtype), empty(room, a_indices.dtype)
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
     b = b_values, unsigned(b_indices), unsigned(b_indptr)
-    if room < SHORT * n:
-        nnz = _merge_with_jumps(a, b, values, unsigned(indices), indptr)
-    else:
-        nnz = _merge_without_jumps(a, b, values, unsigned(indices), indptr)
-    _require_fit(nnz, indptr)
+    short = room < SHORT * n
+    bounds = cut_for(room, unsigned(a_indptr))
+    counted = len(bounds) > 2 or indptr.dtype.type(room) != room
+    if counted:
+        run_chunks(_count, bounds, (a[1], a[2], b[1], b[2], indptr))  # one row's always fit, as their indices do
+        room = np.int64(0)
+        for r in range(n):
+            room += indptr[r + 1]
+            indptr[r + 1] = room
+        _require_fit(room, indptr)
+    values, indices = empty(room, a_values.dtype), empty(room, a_indices.dtype)
+    run_chunks(_merge, bounds, (a, b, values, unsigned(indices), indptr, short))
+    if counted:
+        return values, indices, indptr
+    nnz = np.int64(indptr[n])
     return trimmed(values, nnz), trimmed(indices, nnz), indptr
 
 
