@@ -6,7 +6,7 @@ conditional moves, and was up to twice as fast on random patterns; on those of a
 
 import numpy as np
 
-from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
+from symsparse.kernels.base import KernelMemoryError, KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.csm import same_pattern
 from symsparse.kernels.memory import empty, fits_memory, trimmed, zeros
 from symsparse.kernels.threading import cut_for, run_chunks
@@ -131,7 +131,9 @@ def union(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
     bounds = cut_for(room, unsigned(a_indptr))
     counted = len(bounds) > 2 or indptr.dtype.type(room) != room
     if counted:
-        run_chunks(_count, bounds, (a[1], a[2], b[1], b[2], indptr))  # one row's always fit, as their indices do
+        run_chunks(
+            _count, bounds, (a[1], a[2], b[1], b[2], indptr)
+        )  # one row's always fit, as their indices do
         room = np.int64(0)
         for r in range(n):
             room += indptr[r + 1]
@@ -244,7 +246,9 @@ def add_to_dense(values, indices, indptr, y, n_minor):
             y.shape[1],
         )
     if not fits_memory(np.float64(n_major) * n_minor, values.itemsize):
-        raise MemoryError("add: the memory that is available cannot hold the dense sum")
+        raise KernelMemoryError(
+            "add: the memory that is available cannot hold the dense sum, which is %d x %d", n_major, n_minor
+        )
     indices, indptr = unsigned(indices), unsigned(indptr)
     out = empty((n_major, n_minor), values.dtype)
     for r in range(n_major):

@@ -40,6 +40,13 @@ class KernelIndexError(IndexError):
         super().__init__(text % numbers if numbers else text)
 
 
+class KernelMemoryError(MemoryError):
+    """A MemoryError whose text shows numbers; see `KernelValueError`."""
+
+    def __init__(self, text, *numbers):
+        super().__init__(text % numbers if numbers else text)
+
+
 class _Loop(CPUDispatcher):
     def __call__(self, *args):
         return self.py_func(*args)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from symsparse.kernels.base import KernelValueError, kernel
+from symsparse.kernels.base import KernelMemoryError, KernelValueError, kernel
 from symsparse.kernels.memory import fits_memory
 
 _LARGEST = np.iinfo(np.int64).max
@@ -27,7 +27,9 @@ def kron_pattern(a_indices, a_indptr, b_indices, b_indptr, a_minor, b_minor):
                 size,
             )
     if not fits_memory(nnz, 3 * a_indices.itemsize):
-        raise MemoryError("kron: the memory that is available cannot hold the product")
+        raise KernelMemoryError(
+            "kron: the memory that is available cannot hold the product, which has %d entries", nnz
+        )
     indices = np.empty(nnz, dtype=a_indices.dtype)
     indptr = np.zeros(n * m + 1, dtype=a_indptr.dtype)
     a_source = np.empty(nnz, dtype=a_indices.dtype)

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from symsparse.kernels.base import KernelValueError, kernel, loop, unsigned
+from symsparse.kernels.base import KernelMemoryError, KernelValueError, kernel, loop, unsigned
 from symsparse.kernels.layout import is_canonical
 from symsparse.kernels.memory import empty, fits_memory, trimmed
 from symsparse.kernels.threading import cut_into, run_chunks, threads_for
@@ -195,7 +195,9 @@ def product(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr, n_inne
     if not (counted and fits) and is_canonical(b_indices, b_indptr):
         if not counted:
             raise KernelValueError(TOO_MANY, least)
-        raise MemoryError("dot: the memory that is available cannot hold the product")
+        raise KernelMemoryError(
+            "dot: the memory that is available cannot hold the product, which has %d entries or more", least
+        )
     threads = threads_for(work[n])
     if threads == 1:
         values, indices, nnz = _product_of_one_thread(a, b, n_minor, work, indptr)
