@@ -89,6 +89,7 @@ EXAMPLES = {
     "product_with_diagonal": lambda: ss.square_diagonal(v) @ x,
     "diagonal_of_product": lambda: ss.diag(x @ x.T),
     "scattered_into_zeros": lambda: pt.inc_subtensor(pt.zeros((5, 5))[i, j], v) @ b + x.sum(),
+    "shape_of_gather": lambda: d[pt.arange(i.shape[0]), i].mean() + x.sum(),
     "product_with_column": lambda: x @ v[:, None],
     "sample_of_converted": lambda: ss.sample(ss.csr_from_dense(d), p),
     "sampled_product": lambda: ss.sample(x @ y, p),

@@ -56,6 +56,7 @@ FULL = ss.constant(
 )
 HALF = ss.constant(sp.csr_array(sp.diags_array([2.0, -1.0, 0.5, 3.0, 0.0])))  # stores no zero
 FROZEN = ss.shared(FULL.data, frozen=True)
+LABELS = pt.argmax(D, axis=1)
 ROWS, COLUMNS = [0, 4, 4, -2, 0], [1, 0, -1, 3, 1]
 MANY_PAIRS = pt.constant(np.arange(300) % N), pt.constant(np.arange(300))
 
@@ -242,6 +243,20 @@ CASES = {
             (D @ E)[np.array([ROWS]), np.array([COLUMNS])] + X.sum(),
             (D * E)[ROWS, COLUMNS] + X.sum(),
             (THIN @ FLAT)[MANY_PAIRS] + X.sum(),  # 2,000 elements, 300 of which are wanted
+        ],
+    ),
+    "shape_of_gather": (
+        [
+            pt.shape(D[pt.arange(LABELS.shape[0]), LABELS]) * X.nnz,
+            D[pt.arange(LABELS.shape[0]), LABELS].mean() + X.sum(),
+        ],
+        [
+            D[pt.arange(LABELS.shape[0]), LABELS].mean(),  # nothing is sparse here
+            D[pt.arange(D.shape[0]), LABELS].mean() + X.sum(),
+            D[pt.arange(1, LABELS.shape[0]), LABELS[1:]].mean() + X.sum(),
+            D[pt.arange(0, LABELS.shape[0], 2), LABELS[::2]].mean() + X.sum(),
+            D[pt.arange(LABELS.shape[0]), LABELS[:1]].mean() + X.sum(),
+            D[LABELS, LABELS].mean() + X.sum(),
         ],
     ),
     "scattered_into_zeros": (
