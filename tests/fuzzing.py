@@ -317,6 +317,10 @@ class Fuzzer:
         self.attempt(
             "input", lambda: self.run[format](bare(parts, format)), want, fits is False, shown, fits is None
         )
+        other = "csc" if format == "csr" else "csr"  # SciPy converts
+        self.attempt(
+            "crossed", lambda: self.run[other](bare(parts, format)), want, fits is False, shown, fits is None
+        )
         index_like = all(parts[k].ndim == 1 and parts[k].dtype.kind in "iu" for k in ("indices", "indptr"))
         index_like &= max(map(abs, parts["shape"])) < 2**63
         if index_like and parts["data"].ndim == 1 and parts["data"].dtype == "float64":

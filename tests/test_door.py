@@ -1,6 +1,7 @@
 """`SparseTensorType.filter`: what comes in, what is refused, and that the caller's object stays as it was."""
 
 import copy
+import re
 
 import numpy as np
 import pytensor.tensor as pt
@@ -8,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import symsparse as ss
-from symsparse import types
+from symsparse import types, validation
 from symsparse.types import SparseTensorType, type_of
 
 DENSE = np.array([[1.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, -4.0]])
@@ -176,6 +177,106 @@ def test_malformed_columns_and_foreign_arrays_are_refused():
         SparseTensorType("csr", "float64").filter(with_arrays(indices=[0, 2, 1, 3]))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64"])
+def test_indices_below_zero_are_refused_where_the_axis_is_longer_than_their_dtype_counts(dtype):
+    """Read as an unsigned number, the -1 of a narrow dtype is a column of a wide matrix."""
+    arrays = np.ones(1), np.array([-1], dtype), np.array([0, 1], dtype)
+    A = sp.csr_array((1, 1))
+    A.data, A.indices, A.indptr, A._shape = *arrays, (1, 2**40)
+    with pytest.raises(ValueError, match="column index -1 is outside"):
+        SparseTensorType("csr", "float64", index_dtype="int64").filter(A)
+
+
+# A change to a matrix of another format, and what is said of it. SciPy would read and write out of bounds.
+FOREIGN = {
+    "csc": {
+        "row index 3 is outside 0..2": {"indices": [0, 2, 3, 2]},
+        "row index -1 is outside 0..2": {"indices": [0, 2, -1, 2]},
+        "4 values and 4 indices, but indptr ends at 9": {"indptr": [0, 1, 2, 3, 9]},
+        "indptr decreases after column 2": {"indptr": [0, 1, 3, 2, 4]},
+        "1 values and 4 indices": {"data": [1.0]},
+        "indices has dtype float64": {"indices": [0.0, 2.0, 0.0, 2.0]},
+    },
+    "coo": {
+        "row index 3 is outside 0..2": {"coords": ([0, 3, 2, 2], [0, 2, 1, 3])},
+        "row index -1 is outside 0..2": {"coords": ([0, -1, 2, 2], [0, 2, 1, 3])},
+        "column index 4 is outside 0..3": {"coords": ([0, 0, 2, 2], [0, 2, 1, 4])},
+        "4 values, but 3 column indices": {"coords": ([0, 0, 2, 2], [0, 2, 1])},
+        "2 values, but 4 row indices": {"data": [1.0, 2.0]},
+        "coords[1] has dtype float64": {"coords": ([0, 0, 2, 2], [0, 2, 1, 1.5])},
+        "1 vectors of coordinates": {"coords": ([0, 0, 2, 2],)},
+        "a size is negative": {"_shape": (3, -4)},
+        "row index 2 is outside 0..0": {"_shape": (1, 4)},
+    },
+    "bsr": {
+        "its blocks": {"indices": [0, 2, 1, 4]},
+        "but indptr ends at 9": {"indptr": [0, 2, 2, 9]},
+        "1 values and 4 indices": {"data": [[[1.0]]]},
+        "values is not an array of 3 dimensions": {"data": [1.0, 2.0, 3.0, 4.0]},
+        "it does not consist of blocks": {"data": np.ones((4, 2, 1))},
+    },
+    "dia": {
+        "diagonals, but 2 offsets": {"offsets": [0, 1]},
+        "values is not an array of 2 dimensions": {"data": [1.0]},
+    },
+    "lil": {
+        "4 values do not go with 3 column indices": {"rows": [[0], [], [1, 3]]},
+        "rows has to hold 3 lists": {"rows": [[0, 2], []]},
+        "column index -1 is outside 0..3": {"rows": [[0, -1], [], [1, 3]]},
+    },
+    "dok": {"index 5 exceeds": {"_dict": {(5, 0): 1.0}}, "negative axis 1 index": {"_dict": {(0, -1): 1.0}}},
+}
+DOORS = {
+    "filter": SparseTensorType("csr", "float64").filter,
+    "constant": lambda A: ss.constant(A).data,
+    "shared": lambda A: ss.shared(A, format="csr").get_value(),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("format", "cause"), [(f, cause) for f, causes in FOREIGN.items() for cause in causes]
+)
+def test_malformed_matrices_of_other_formats_are_refused_before_scipy_converts_them(format, cause, door):
+    A = getattr(sp, f"{format}_array")(DENSE)
+    for name, given in FOREIGN[format][cause].items():
+        if name == "coords":
+            given = tuple(map(np.array, given))
+        elif format == "lil":
+            given = np.array([*given, None], dtype=object)[:-1]  # a vector of lists
+        elif name not in ("_shape", "_dict"):
+            given = np.array(given)
+        setattr(A, name, given)
+    with pytest.raises(ValueError, match=re.escape(cause)):
+        DOORS[door](A)
+
+
+@pytest.mark.parametrize("format", ["csc", "coo", "bsr"])
+def test_awkward_arrays_of_other_formats_are_converted(format):
+    A = getattr(sp, f"{format}_array")(DENSE)
+    awkward = lambda a: np.repeat(a, 2, axis=0).astype(a.dtype.newbyteorder(">"))[::2]  # noqa: E731
+    A.data = awkward(A.data)
+    if format == "coo":
+        A.coords = tuple(map(awkward, A.coords))
+    else:
+        A.indices, A.indptr = np.append(awkward(A.indices), 77), awkward(A.indptr)  # and with slack
+        A.data = np.append(A.data, A.data[:1], axis=0)
+    np.testing.assert_array_equal(SparseTensorType("csr", "float64").filter(A).toarray(), DENSE)
+
+
+@pytest.mark.parametrize("dtype", ["object", "M8[s]", "U3", "S2"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_values_that_are_no_numbers_are_refused(format, dtype):
+    A = example(format)
+    A.data = A.data.astype("int64").astype(dtype)
+    for allow in (None, True):
+        with pytest.raises(TypeError, match="they are no numbers"):
+            SparseTensorType("csr", "float64").filter(A, allow_downcast=allow)
+    A.data = [1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(ValueError, match="values is not a vector"):
+        SparseTensorType("csr", "float64").filter(A)
+
+
 def test_slack_behind_the_last_entry_is_cut_off():
     A = example()
     A.data, A.indices = np.append(A.data, [9.0, 9.0]), np.append(A.indices, [77, 78]).astype("int32")
@@ -213,8 +314,8 @@ def test_unsorted_and_duplicate_entries_pass_as_they_are():
 
 def test_a_value_is_validated_once_and_again_when_its_arrays_are_replaced(monkeypatch):
     seen = []
-    check = types.check_pattern
-    monkeypatch.setattr(types, "check_pattern", lambda *args: (seen.append(1), check(*args)))
+    check = validation.check_pattern
+    monkeypatch.setattr(validation, "check_pattern", lambda *args: (seen.append(1), check(*args)))
     t, narrower = SparseTensorType("csr", "float64"), SparseTensorType("csr", "float64", (3, 4))
     A = example()
     assert t.filter(A) is t.filter(A) is narrower.filter(A) is A

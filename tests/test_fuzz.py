@@ -33,7 +33,7 @@ def fuzz(rounds, seed, mode, **changes):
 def test_corrupted_input_is_refused_or_computed_right(mode, rounds):
     report = fuzz(rounds, rounds, mode)
     assert not report["wrong"], "\n".join(report["wrong"])
-    doors = "input CSM constant shared set_value frozen csm_grad dot_grad".split()
+    doors = "input crossed CSM constant shared set_value frozen csm_grad dot_grad".split()
     for door in doors:  # both kinds of end were seen
         assert report["count"][f"{door}: result"] > 0
         assert report["count"][f"{door}: ValueError"] > rounds / 10

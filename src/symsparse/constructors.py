@@ -8,7 +8,8 @@ from pytensor.compile.sharedvalue import shared_constructor
 from pytensor.graph.basic import Apply, Variable
 
 from symsparse.arguments import legal_name, legal_value
-from symsparse.types import SparseTensorType, brief, legal_format, type_of
+from symsparse.types import SCIPY_CLASSES, SparseTensorType, brief, legal_format, type_of
+from symsparse.validation import converted
 from symsparse.variables import (
     FrozenSparseVariable,
     SparseConstant,
@@ -76,7 +77,15 @@ def _as_scipy(what, x):
         raise TypeError(
             f"{what}: needs two dimensions, got a {x.ndim}-D {type(x).__name__}. Reshape it: value.reshape((1, -1))."
         )
-    return x
+    return x if x.format in SCIPY_CLASSES else _converted(what, x, "csr")
+
+
+def _converted(what, x, format):
+    """A SciPy value in another format; errors are in the name of `what`."""
+    try:
+        return converted(x, format)
+    except (TypeError, ValueError) as e:
+        raise e.__class__(f"{what}: {e}") from None
 
 
 def _type_of(what, x, **kwargs):
@@ -211,7 +220,7 @@ def shared(
     """
     value, name = _as_scipy("shared", value), legal_name("shared", name)
     if format is not None:
-        value = value.asformat(legal_format("shared", format))
+        value = _converted("shared", value, legal_format("shared", format))
     if frozen:
         return _frozen(value, name, strict, allow_downcast, borrow)
     type = _type_of("shared", value, shape=(None, None) if shape is None else shape)

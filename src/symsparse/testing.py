@@ -13,7 +13,8 @@ from pytensor.link.basic import PerformLinker
 
 from symsparse.ops import CSM, csc_from_dense, csm_data, csr_from_dense, dense_from_sparse
 from symsparse.ops.base import is_sparse
-from symsparse.types import SCIPY_CLASSES, SparseTensorType, check_pattern, compressed, sparse_formats
+from symsparse.types import SCIPY_CLASSES, SparseTensorType, compressed, sparse_formats
+from symsparse.validation import check_pattern
 
 #: Runs the SciPy reference implementation of every sparse op: no lowering, no algebra, no compilation. The oracle.
 reference_mode = Mode(PerformLinker(), FAST_COMPILE.provided_optimizer).excluding(

@@ -15,6 +15,8 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.type import HasDataType, HasShape, Type
 from pytensor.scalar import upcast
 
+from symsparse.validation import compressed_arrays, converted, malformed
+
 uint_dtypes = ["uint8", "uint16", "uint32", "uint64"]
 int_dtypes = ["int8", "int16", "int32", "int64"]
 integer_dtypes = int_dtypes + uint_dtypes
@@ -90,31 +92,6 @@ def in_container(value, container):
         return value
     cls = sp.csr_matrix if value.format == "csr" else sp.csc_matrix
     return cls((value.data, value.indices, value.indptr), shape=value.shape, copy=False)
-
-
-def check_pattern(format, n_values, indices, indptr, shape):
-    """Raise a ValueError unless (indices, indptr) is a legal csr or csc pattern of this shape."""
-    n_major, n_minor = shape if format == "csr" else shape[::-1]
-    major, minor = ("row", "column") if format == "csr" else ("column", "row")
-
-    def bad(cause):
-        return ValueError(f"Malformed {format} matrix of shape {tuple(map(int, shape))}: {cause}.")
-
-    if min(n_major, n_minor) < 0:
-        raise bad("a size is negative")
-    if len(indptr) != n_major + 1:
-        raise bad(f"indptr has {len(indptr)} elements, but {n_major} {major}s need {n_major + 1}")
-    if indptr[0] != 0:
-        raise bad(f"indptr starts at {indptr[0]} instead of 0")
-    decreases = indptr[1:] < indptr[:-1]
-    if decreases.any():
-        raise bad(f"indptr decreases after {major} {decreases.argmax()}")
-    if not (n_values == len(indices) == indptr[-1]):
-        raise bad(f"{n_values} values and {len(indices)} indices, but indptr ends at {indptr[-1]}")
-    # One pass: read as unsigned numbers, those below zero are the largest.
-    if len(indices) and indices.view(f"{indices.dtype.byteorder}u{indices.dtype.itemsize}").max() >= n_minor:
-        low, high = indices.min(), indices.max()
-        raise bad(f"{minor} index {low if low < 0 else high} is outside 0..{n_minor - 1}")
 
 
 def pattern_keys(value):
@@ -243,10 +220,10 @@ class SparseTensorType(Type, HasDataType, HasShape):
             raise TypeError(f"{self} needs two dimensions, got a {value.ndim}-D {type(value).__name__}.")
         if not self.admits(value.shape):
             raise TypeError(f"A value of shape {tuple(value.shape)} does not fit {self}.")
-        if value.format != self.format:
-            if strict:
-                raise TypeError(f"{self} got a {value.format} value, and strict=True forbids to convert it.")
-            value = value.asformat(self.format)
+        if getattr(value, "dtype", None) is None:  # SciPy asks the values
+            raise malformed(value, "values is not a vector")
+        if value.dtype.kind not in "biufc":
+            raise TypeError(f"{self} cannot hold {value.dtype} values: they are no numbers.")
         if value.dtype != self.numpy_dtype:
             lossless = value.dtype.name in all_dtypes and upcast(self.dtype, value.dtype.name) == self.dtype
             into_real = value.dtype.kind == "c" and self.dtype not in complex_dtypes
@@ -258,21 +235,13 @@ class SparseTensorType(Type, HasDataType, HasShape):
                     f"{self} cannot hold {value.dtype} values"
                     + (" when strict=True." if strict else f" without loss; {way_out}.")
                 )
+        if value.format != self.format:
+            if strict:
+                raise TypeError(f"{self} got a {value.format} value, and strict=True forbids to convert it.")
+            value = converted(value, self.format)
         given = value
-        data, indices, indptr = value.data, value.indices, value.indptr
         shape = tuple(map(int, value.shape))
-        for array, what in ((data, "values"), (indices, "indices"), (indptr, "indptr")):
-            cause = None
-            if not isinstance(array, np.ndarray) or array.ndim != 1:
-                cause = f"{what} is not a vector"
-            elif what != "values" and array.dtype.kind not in "iu":
-                cause = f"{what} has dtype {array.dtype} instead of an integer one"
-            if cause is not None:
-                raise ValueError(f"Malformed {self.format} matrix of shape {shape}: {cause}.")
-        # SciPy allows slack behind the last entry.
-        if len(indptr) and indptr[-1] < min(len(data), len(indices)):
-            data, indices = data[: indptr[-1]], indices[: indptr[-1]]
-        check_pattern(self.format, len(data), indices, indptr, shape)
+        data, indices, indptr = compressed_arrays(value)
         if max(*shape, len(data)) > np.iinfo(self.numpy_index_dtype).max:
             raise TypeError(
                 f"A value of shape {shape} with {len(data)} stored entries does not fit the int32 indices of "

@@ -25,7 +25,7 @@ from symsparse.lowering.patterns import comes_from_a_matrix
 from symsparse.lowering.sampling import sample_sparse
 from symsparse.ops.base import equal, is_sparse, require
 from symsparse.ops.csm import CSM, CSMGrad, CSMProperties, SpecifyShape
-from symsparse.types import check_pattern
+from symsparse.validation import check_pattern
 
 
 class CheckPattern(KernelOp):

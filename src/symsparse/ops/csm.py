@@ -22,11 +22,11 @@ from symsparse.ops.base import (
 )
 from symsparse.types import (
     SparseTensorType,
-    check_pattern,
     compressed,
     integer_dtypes,
     legal_format,
 )
+from symsparse.validation import check_pattern
 
 
 def _numbers(op, part, what):

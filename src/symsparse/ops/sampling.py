@@ -23,7 +23,8 @@ from symsparse.ops.base import (
     typed,
     wider_index,
 )
-from symsparse.types import check_pattern, compressed, integer_dtypes
+from symsparse.types import compressed, integer_dtypes
+from symsparse.validation import check_pattern
 
 
 class Sample(SparseOp):
