@@ -11,7 +11,9 @@ import pytest
 import scipy.sparse as sp
 
 import symsparse as ss
+from symsparse import types
 from symsparse.testing import assert_same_matrix, reference_mode
+from tests.ops.generate import lowered_mode
 
 A = sp.csr_array(np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]]))
 WAYS = {
@@ -20,6 +22,7 @@ WAYS = {
     "cloudpickle": lambda x: cloudpickle.loads(cloudpickle.dumps(x)),
     "deepcopy": copy.deepcopy,
 }
+MODES = {"reference": reference_mode, "lowered": lowered_mode}
 pytestmark = pytest.mark.parametrize("way", WAYS)
 
 
@@ -55,9 +58,12 @@ def test_types_and_constants(way):
     assert not np.shares_memory(twin.data.data, c.data.data)
 
 
-def test_compiled_functions(way):
+@pytest.mark.parametrize("mode", [*MODES, pytest.param("numba", marks=pytest.mark.slow)])
+def test_compiled_functions(way, mode):
     x, v, _, f, out = graph()
-    function = pytensor.function([x, v], out, mode=reference_mode, updates=[(f.values, f.values + 1)])
+    function = pytensor.function(
+        [x, v], out, mode=MODES.get(mode, "NUMBA"), updates=[(f.values, f.values + 1)]
+    )
     twin = WAYS[way](function)
     first, again = (function(A, [1.0, 2.0, 3.0]) for _ in range(2))
     np.testing.assert_allclose(twin(A, [1.0, 2.0, 3.0]), first)
@@ -79,17 +85,49 @@ def test_a_value_that_was_checked_is_checked_again_in_its_copy(way):
     assert mark is None or mark[1] is twin.indices
 
 
-def test_a_newer_version_says_so(way):
+def test_a_newer_version_says_so(way, monkeypatch):
+    """Whatever it pickled: each pickle of ours holds a type."""
     if way == "deepcopy":
         return
-    data = pickle.dumps(ss.csr_dmatrix, protocol=0)
-    mark = b"symsparse_format"
-    assert mark in data
-    state = ss.csr_dmatrix.__getstate__()
-    newer = state | {"symsparse_format": state["symsparse_format"] + 1}
+    x, v, s, f, out = graph()
+    things = [
+        ss.csr_dmatrix,
+        x,
+        out,
+        ss.constant(A),
+        s,
+        f,
+        pytensor.function([x, v], out, mode=reference_mode),
+    ]
+    dump = {
+        "pickle": pickle.dumps,
+        "oldest protocol": lambda thing: pickle.dumps(thing, protocol=2),
+        "cloudpickle": cloudpickle.dumps,
+    }[way]
+    with monkeypatch.context() as patch:
+        patch.setattr(types, "PICKLE_FORMAT", types.PICKLE_FORMAT + 1)
+        newer = [dump(thing) for thing in things]
+    for data in newer:
+        with pytest.raises(ValueError, match="newer version of symsparse"):
+            pickle.loads(data)
+
+
+def test_types_of_before_pickles_had_a_format(way):
+    state = {k: v for k, v in ss.csr_dmatrix.__getstate__().items() if k != "symsparse_format"}
     blank = ss.SparseTensorType.__new__(ss.SparseTensorType)
-    with pytest.raises(ValueError, match="newer version of symsparse"):
-        blank.__setstate__(newer)
-    older = {k: v for k, v in state.items() if k != "symsparse_format"}  # of 0.1.0 before the mark
-    blank.__setstate__(older)
-    assert blank == ss.csr_dmatrix
+    blank.__setstate__(state)
+    assert WAYS[way](blank) == ss.csr_dmatrix
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_errors_of_compiled_functions(way, mode):
+    """As pools of processes send them back."""
+    x, v, i = ss.csr_matrix("x", dtype="float64"), pt.dvector("v"), pt.lscalar("i")
+    for out, kind in ((x @ v, ValueError), (x[i] @ v, IndexError)):
+        function = pytensor.function([x, v, i], out, mode=mode, on_unused_input="ignore")
+        with pytest.raises(kind) as found:
+            function(A, np.ones(9 if kind is ValueError else 3), 7)
+        twin = WAYS[way](found.value)
+        assert type(twin) is type(found.value)
+        assert str(twin) == str(found.value)
+        assert "9" in str(twin) or kind is IndexError

@@ -155,7 +155,21 @@ def test_what_surely_does_not_fit_the_memory_is_refused_at_once(monkeypatch):
         kronecker.kron_pattern(*a[1:], *a[1:], 1, 1)
     with pytest.raises(MemoryError, match=r"add: the memory .* 40000 x 50000"):
         arithmetic.add_to_dense(*a, np.zeros((1, 50_000)), 50_000)
-    # What may be far too much is no reason: these entries are all stored many times.
+    # What may be far too much is no reason: these rows of y, and then these entries, all fall on the same places.
+    n, met = 2_000, 60
+    y = (
+        np.ones(met * n),
+        np.tile(np.arange(n, dtype="int32"), met),
+        np.arange(0, met * n + 1, n, dtype="int32"),
+    )
+    x = (
+        np.ones(n * met),
+        np.tile(np.arange(met, dtype="int32"), n),
+        np.arange(0, met * n + 1, met, dtype="int32"),
+    )
+    values, _, indptr = spgemm.product(*x, *y, met, n)
+    assert indptr[-1] == len(values) == n**2
+    assert (values == met).all()
     a, b = outer(2_000, repeats=60)
     values, _, indptr = spgemm.product(*a, *b, 1, 2_000)
     assert indptr[-1] == len(values) == 2_000**2

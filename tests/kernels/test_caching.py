@@ -1,13 +1,17 @@
 """Compiled code on disk: shared by processes, damaged, full, of another version. Right at worst, and slower."""
 
+import importlib
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import Cache, IndexDataCacheFile
 
+from symsparse.kernels import base
 from symsparse.kernels.caching import SafeCacheFile
 
 KEYS = [("float32", "x86"), ("float64", "x86"), ("int32", "x86")]
@@ -64,6 +68,37 @@ def test_other_sources_never_get_this_code(process):
     process(stamp=1).save(KEYS[0], "old code")  # two versions in turn, each in a file of its own
     assert process(stamp=1).load(KEYS[0]) == "old code"
     assert process(stamp=2).load(KEYS[0]) is None
+
+
+def test_each_kernel_is_stored_for_the_sources_of_all_kernels(tmp_path, monkeypatch):
+    """Loops of one file are compiled into kernels of another, whose own file stays as it was."""
+    copy = tmp_path / "kernels"
+    shutil.copytree(Path(base.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(base, "__file__", str(copy / "base.py"))
+    assert base._fingerprint() == base.fingerprint
+    seen, sources = {base.fingerprint}, sorted(copy.rglob("*.py"))
+    for path in sources:
+        path.write_text(path.read_text() + "# another version\n")
+        seen.add(base._fingerprint())
+    assert len(seen) == 1 + len(sources)
+    names = [f"symsparse.kernels.{path.stem}" for path in sources if path.stem != "__init__"]
+    found = [
+        v for name in names for v in vars(importlib.import_module(name)).values() if hasattr(v, "_cache")
+    ]
+    stored = [v._cache._cache_file for v in found if isinstance(v._cache, Cache)]
+    assert len(stored) > 50
+    assert {(type(file), file._source_stamp) for file in stored} == {(SafeCacheFile, base.fingerprint)}
+
+
+def test_keys_of_pytensors_functions_change_with_our_sources(monkeypatch):
+    from symsparse.backends import numba
+
+    key = numba.cache_key("facts")
+    for name in ("fingerprint", "_own_source"):
+        with monkeypatch.context() as patch:
+            patch.setattr(numba, name, "of another version")
+            assert numba.cache_key("facts") != key
+    assert numba.cache_key("other facts") != key
 
 
 @pytest.mark.parametrize("writer", [SafeCacheFile, IndexDataCacheFile])

@@ -183,7 +183,7 @@ def work(): return gather_vector(v, i, p, x, 1).sum() == n
 assert work()
 child = os.fork()
 if not child:
-    os._exit(0 if work() else 1)
+    sys.exit(0 if work() else 1)  # by the way that takes down the threading layer
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     if not hasattr(os, "fork" if processors == "all" else "sched_setaffinity"):
