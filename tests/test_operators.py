@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import symsparse as ss
+from symsparse.testing import reference_mode
 from symsparse.types import SCIPY_CLASSES
 
 DENSE = np.array([[1.0, 0.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 9.0, 0.0, -0.25]])
@@ -229,3 +230,15 @@ def test_dense_functions_refuse_sparse_matrices():
     for misuse in (np.exp, lambda x: np.add(np.ones((3, 4)), x)):
         with pytest.raises(TypeError):
             misuse(X)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64 - 1])
+def test_integers_that_int64_cannot_hold_do_not_wrap_around(number):
+    x = ss.csr_matrix("x", dtype="float64")
+    A = sp.csr_array(np.array([[1.0, 0.0, 2.0]]))
+    for out, want in (
+        (x * number, 2.0 * number),
+        (x / number, 2 / number),
+        (ss.structured_add(x, number), number),
+    ):
+        assert out.eval({x: A}, mode=reference_mode).data[1] == pytest.approx(want, rel=1e-12)

@@ -177,6 +177,8 @@ def symbolic(op, x, name=None):
         return _ours(x)
     if sp.issparse(x):
         return _constant(op, x, name)
+    if isinstance(x, int) and 2**63 <= x < 2**64:
+        x = np.uint64(x)  # PyTensor makes an int64 of it, which wraps around
     try:
         return pt.as_tensor_variable(x, name=name)
     except (TypeError, ValueError, NotImplementedError, OverflowError) as e:  # PyTensor has many
