@@ -170,6 +170,31 @@ def run(tmp_path, program=PROGRAM, before=""):
     return done.stdout
 
 
+# Errors that show numbers: of code that PyTensor makes, and of a kernel.
+MISTAKES = """
+import re, numpy as np, scipy.sparse as sp, pytensor, pytensor.tensor as pt, symsparse as ss
+from symsparse.ops.csm import SpecifyShape
+x, v = ss.csr_matrix("x", dtype="float64"), pt.dvector("v")
+A = sp.csr_array(np.eye(3))
+mistakes = {
+    "specify_shape.* 3 instead of 4 rows": lambda: pytensor.function([x], SpecifyShape((4, 3))(x))(A),
+    "dot.* differ: 3 .* 2 ": lambda: pytensor.function([x, v], x @ v)(A, np.ones(2)),
+}
+for text, call in mistakes.items():
+    try:
+        call()
+    except ValueError as e:
+        assert re.search(text, str(e)), e
+    else:
+        raise SystemExit(f"no error: {text}")
+"""
+
+
+def test_errors_of_code_from_the_disk_show_numbers(tmp_path):
+    for _ in range(2):
+        run(tmp_path, MISTAKES)
+
+
 @pytest.mark.slow
 def test_a_program_after_its_caches_were_damaged(tmp_path):
     run(tmp_path)

@@ -324,7 +324,13 @@ def _funcify_require(op, node, **kwargs):
     function = compile_numba_function_src(
         "\n".join([f"def run({', '.join(names)}):", *lines, "    return v\n"]),
         "run",
-        {"np": np, "KernelIndexError": KernelIndexError, "KernelValueError": KernelValueError},
+        # What an error shows needs the module where it is raised. Without its name the disk cache cannot find it again.
+        {
+            "__name__": __name__,
+            "np": np,
+            "KernelIndexError": KernelIndexError,
+            "KernelValueError": KernelValueError,
+        },
     )
     return numba_njit(function), cache_key("require", op.checks)
 

@@ -124,16 +124,15 @@ def union(a_values, a_indices, a_indptr, b_values, b_indices, b_indptr):
     if same_pattern(a_indices, a_indptr, b_indices, b_indptr):
         indptr[:] = a_indptr
         return _sum(a_values, b_values), _copied(a_indices), indptr
-    n, room = len(indptr) - 1, len(a_indices) + len(b_indices)
+    n, room = len(indptr) - 1, np.int64(len(a_indices) + len(b_indices))
     a = a_values, unsigned(a_indices), unsigned(a_indptr)
     b = b_values, unsigned(b_indices), unsigned(b_indptr)
     short = room < SHORT * n
     bounds = cut_for(room, unsigned(a_indptr))
     counted = len(bounds) > 2 or indptr.dtype.type(room) != room
     if counted:
-        run_chunks(
-            _count, bounds, (a[1], a[2], b[1], b[2], indptr)
-        )  # one row's always fit, as their indices do
+        # A row has no more entries than columns, so that each count fits.
+        run_chunks(_count, bounds, (a[1], a[2], b[1], b[2], indptr))
         room = np.int64(0)
         for r in range(n):
             room += indptr[r + 1]
