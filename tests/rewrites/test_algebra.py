@@ -543,17 +543,23 @@ def test_dense_graphs_are_left_alone():
     assert not any(fires(out, name) for name in CASES)
 
 
-def test_a_rewrite_that_would_narrow_the_indices_does_not_fire():
-    wide = ss.csr_matrix("wide", dtype="float64", index_dtype="int64")
-    p = ss.csr_matrix("p", dtype="float64")
-    out = ss.sample(wide @ wide, p)
-    assert not fires(out, "sampled_product")
-    assert fires(ss.sample(wide @ wide, wide), "sampled_product")
-    a, b = (random_sparse("csr", (5, 5), rng=n) for n in range(2))
+@pytest.mark.parametrize("pattern", ["int32", "int64"])
+@pytest.mark.parametrize("dense", [None, 0, 1])
+def test_a_sampled_product_has_the_widest_indices(pattern, dense):
+    x, y = (ss.csr_matrix(name, dtype="float64", index_dtype="int64") for name in "xy")
+    p = ss.csc_matrix("p", dtype="float64", index_dtype=pattern)
+    factors = [x, y]
+    if dense is not None:
+        factors[dense] = pt.dmatrix("d")
+    out = ss.sample(factors[0] @ factors[1], p)
+    assert fires(out, "sampled_product")
+    a, b, c = (random_sparse("csr", (5, 5), rng=n) for n in range(3))
     with pytensor.config.change_flags(on_opt_error="raise"):
-        f = pytensor.function([wide, p], out, mode=lowered_mode)
-    assert_same_matrix(f(a, b), (a @ a).multiply(b.astype(bool)))
-    assert f(a, b).indices.dtype == "int64"
+        f = pytensor.function([*factors, p], out, mode=lowered_mode)
+    values = [m.toarray() if k == dense else m for k, m in enumerate((a, b))]
+    found = f(*values, c)
+    assert_same_matrix(found, sp.csc_array(a @ b).multiply(c.astype(bool)))
+    assert found.indices.dtype == out.type.index_dtype == ("int64" if dense is None else pattern)
 
 
 def test_a_conversion_that_is_needed_anyway_stays_in_sums():

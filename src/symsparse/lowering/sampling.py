@@ -277,6 +277,8 @@ def lower_sampling_dot(node, x, y, p):
 def lower_sampled_product(node, x, y, p):
     p = canonical(p)
     dtype = node.outputs[0].dtype
+    if isinstance(x, Parts) and isinstance(y, Parts):
+        x, y, p = same_index_dtype(x, y, p)
     # The product by the major and minor axis of p: rows of a with rows of b.
     a, b = (x, y.transposed() if isinstance(y, Parts) else y.T)
     if p.format == "csc":

@@ -160,7 +160,9 @@ class SampledProduct(SparseOp):
         x, y, p = operand("dot", x), operand("dot", y), sparse_operand("sample", p)
         sizes = zip(p.type.shape, (x.type.shape[0], y.type.shape[1]), strict=True)
         shape = tuple(a if a is not None else b for a, b in sizes)
-        return apply(self, [x, y, p], p.type.clone(dtype=upcast(x.dtype, y.dtype), shape=shape))
+        index_dtype = wider_index(x, y, p) if is_sparse(x) and is_sparse(y) else p.type.index_dtype
+        type = p.type.clone(dtype=upcast(x.dtype, y.dtype), shape=shape, index_dtype=index_dtype)
+        return apply(self, [x, y, p], type)
 
     def perform(self, node, inputs, outputs):
         x, y, p = inputs
