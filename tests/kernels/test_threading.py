@@ -8,6 +8,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import symsparse as ss
 from symsparse.kernels import layout, matmul, reduction, sampling, scaling, threading
@@ -166,6 +167,40 @@ def test_threads_change_nothing_but_rounding(threads, dtype, width):
             np.testing.assert_array_equal(together, alone, err_msg=name)
         else:
             np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def banded(name):
+    """A matrix with 26 entries in a row, all near the diagonal; or one whose chunks of rows meet."""
+    columns = np.clip(np.arange(4000)[:, None] + np.linspace(-13, 13, 26).astype("int32"), 0, 3999)
+    counts = np.full(4000, 26)
+    if name == "one entry far off":
+        columns[3000, 7] = 5
+    elif name == "backwards":
+        columns = columns[::-1]
+    elif name == "empty rows":
+        columns, counts[1::2] = columns[::2], 0
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype("int32")
+    return sp.csr_array(
+        (values(indptr[-1], "float64"), columns.ravel().astype("int32"), indptr), shape=(4000, 4000)
+    )
+
+
+@pytest.mark.parametrize("width", [5, 40])
+@pytest.mark.parametrize("name", ["banded", "one entry far off", "backwards", "empty rows"])
+def test_scatters_of_chunks_that_do_not_meet(threads, name, width):
+    a = banded(name)
+    apart = matmul._are_apart(cut(a.indptr, 8), a.indices, a.indptr, 4000)
+    assert apart == (name in ("banded", "empty rows"))
+    x, z = values((4000, width), "float64", seed=1), values((4000, width), "float64", seed=2)
+    for n in (1, 2):
+        threads(n)
+        found = matmul.scatter_matrix(a.data, a.indices, a.indptr, x, 4000)
+        np.testing.assert_allclose(found, a.T @ x, rtol=1e-9, atol=1e-9)
+        for _ in range(5):
+            again = matmul.scatter_matrix(a.data, a.indices, a.indptr, x, 4000)
+            np.testing.assert_array_equal(again, found)  # the same at every run
+        onto = matmul.usmm_scatter_matrix(2.0, a.data, a.indices, a.indptr, x, z, 4000, False)
+        np.testing.assert_allclose(onto, z + 2 * (a.T @ x), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("processors", ["all", "one"])

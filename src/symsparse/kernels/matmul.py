@@ -11,6 +11,7 @@ from symsparse.kernels.tiles import for_tiles, gather_onto_rows, gather_rows, sc
 
 MISFIT = "dot: the inner sizes differ: %d of the sparse and %d of the other operand"
 MANY = 8  # entries for each row of the outputs that threads have of their own
+TURNS = 2  # chunks of rows for each thread in a phase
 WIDE = 8  # columns that are worth a thread of their own: one vector of float64
 
 
@@ -107,14 +108,16 @@ _scatter_rows = with_tiles(_scatter_plain, scatter_rows)
 
 
 @loop
-def _scatter_matrix(t, _, threads, values, indices, indptr, x, out, parts, bounds):
-    """What thread t does: columns of its own where there are enough, else rows, into an output of its own."""
+def _scatter_matrix(t, _, phase, threads, values, indices, indptr, x, out, parts, bounds):
+    """Task t: rows that nobody writes beside, or columns of its own, or rows into an output of its own."""
     left, right, own, rows = 0, out.shape[1], out, bounds
     if len(parts) > 0:
         rows = bounds[t : t + 2]
         if t > 0:
             own = parts[t - 1]
             own[:] = 0
+    elif len(bounds) > 2:
+        rows = bounds[2 * t + phase : 2 * t + phase + 2]
     elif threads > 1:
         left = right * t // threads // WIDE * WIDE
         right = right if t == threads - 1 else right * (t + 1) // threads // WIDE * WIDE
@@ -127,23 +130,62 @@ def _worth_parts(threads, nnz, n_minor):
     return nnz >= MANY * (threads - 1) * n_minor
 
 
+@loop
+def _are_apart(bounds, indices, indptr, rows):
+    """Whether no chunk of rows writes where the one before the last wrote, or before that, as in banded matrices.
+
+    Only so many rows of each chunk are read.
+    """
+    top = np.full(2, -1, np.int64)
+    for b in range(len(bounds) - 1):
+        start = np.int64(indptr[bounds[b]])
+        stop = np.int64(indptr[min(bounds[b] + rows, bounds[b + 1])])
+        if start < stop:
+            low = high = np.int64(indices[start])
+            for k in range(start, stop):
+                low, high = min(low, np.int64(indices[k])), max(high, np.int64(indices[k]))
+            if low <= top[b % 2]:
+                return False
+            top[b % 2] = high
+    return True
+
+
+@loop
+def _scatter(values, indices, indptr, x, out):
+    """Add the product to `out`.
+
+    Threads add every other chunk of rows, then the chunks between them, where chunks so far apart do not meet. Else
+    each has an output of its own where these are small beside the work, or columns of its own.
+    """
+    n_minor, width = out.shape
+    threads = threads_for(len(indices) * width)
+    tasks, phases, n_parts = threads, 1, 0
+    bounds = cut(indptr, 1 if threads == 1 else 2 * TURNS * threads)
+    if threads > 1:
+        n_major = len(indptr) - 1
+        if _are_apart(bounds, indices, indptr, 1) and _are_apart(bounds, indices, indptr, n_major):
+            tasks, phases = TURNS * threads, 2
+        elif _worth_parts(threads, len(indices), n_minor) or width < threads * WIDE:
+            n_parts, bounds = threads - 1, cut(indptr, threads)
+        else:
+            bounds = cut(indptr, 1)
+    parts = empty((n_parts, n_minor, width), values.dtype)
+    for phase in range(phases):
+        given = phase, threads, values, indices, indptr, x, out, parts, bounds
+        run_chunks(_scatter_matrix, cut_into(tasks, tasks), given)
+    if n_parts > 0:
+        size = n_minor * width
+        run_chunks(_add_parts, cut_into(size, threads), (out.reshape(-1), parts.reshape((n_parts, size))))
+
+
 @kernel
 def scatter_matrix(values, indices, indptr, x, n_minor):
     """``out[minor, :] += values * x[major, :]``: csc @ X."""
     if x.shape[0] != len(indptr) - 1:
         raise KernelValueError(MISFIT, len(indptr) - 1, x.shape[0])
     values, indices, indptr, x = for_tiles(values, unsigned(indices), unsigned(indptr), x)
-    width = x.shape[1]
-    threads = threads_for(len(indices) * width)
-    by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
-    out = zeros((n_minor, width), values.dtype)
-    parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
-    tasks = cut_into(threads, threads)
-    bounds = cut(indptr, len(parts) + 1)
-    run_chunks(_scatter_matrix, tasks, (threads, values, indices, indptr, x, out, parts, bounds))
-    if len(parts) > 0:
-        size = n_minor * width
-        run_chunks(_add_parts, cut_into(size, threads), (out.reshape(-1), parts.reshape((len(parts), size))))
+    out = zeros((n_minor, x.shape[1]), values.dtype)
+    _scatter(values, indices, indptr, x, out)
     return out
 
 
@@ -256,17 +298,6 @@ def usmm_scatter_matrix(alpha, values, indices, indptr, x, z, n_minor, inplace):
     _check_sum(len(indptr) - 1, n_minor, x, z, False)
     scaled, out, total = _start(alpha, values, z, inplace)
     scaled, indices, indptr, x = for_tiles(scaled, unsigned(indices), unsigned(indptr), x)
-    width = x.shape[1]
-    threads = threads_for(len(indices) * width)
-    by_columns = not _worth_parts(threads, len(indices), n_minor) and width >= threads * WIDE
-    parts = empty((0 if by_columns else threads - 1, n_minor, width), values.dtype)
-    tasks = cut_into(threads, threads)
-    given = threads, scaled, indices, indptr, x, total, parts, cut(indptr, threads)
-    run_chunks(_scatter_matrix, tasks, given)
-    if len(parts) > 0:
-        size = n_minor * width
-        run_chunks(
-            _add_parts, cut_into(size, threads), (total.reshape(-1), parts.reshape((len(parts), size)))
-        )
+    _scatter(scaled, indices, indptr, x, total)
     _finish(alpha, values, out, total)
     return out
