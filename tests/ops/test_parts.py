@@ -127,3 +127,42 @@ def test_the_cotangent_of_csm_may_have_any_format(format):
     for loss in losses:
         got = pytensor.function([v], pytensor.grad(loss, v), mode=lowered_mode)(value.data)
         np.testing.assert_allclose(got, weights.toarray()[rows, cols])
+
+
+S = pt.dscalar("s")
+V = pt.dvector("v")
+#: functions of a matrix x, whose entries s scales, by the stored values, and the same of x alone
+OF_STORED_VALUES = {
+    "values": (lambda x: x.values.sum(), lambda x: x.sum()),
+    "scaled": (lambda x: (x * S).values.sum(), lambda x: (x * S).sum()),
+    "rows scaled": (lambda x: ss.row_scale(x, V).values.sum(), lambda x: (x * V[:, None]).sum()),
+    "another format": (lambda x: x.asformat(other(x.format)).values.sum(), lambda x: x.sum()),
+    "stacked": (lambda x: ss.hstack([x, -2 * x]).values.sum(), lambda x: -x.sum()),
+    "rows": (lambda x: x[1:].values.sum(), lambda x: x[1:].sum()),
+    "other values": (
+        lambda x: ss.sp_sum(ss.sin(x.with_values(x.values * 3))),
+        lambda x: ss.sp_sum(ss.sin(x * 3)),
+    ),
+    "beside others": (
+        lambda x: x.values.sum() + ss.sp_sum(ss.sin(x)),
+        lambda x: x.sum() + ss.sp_sum(ss.sin(x)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_STORED_VALUES)
+@ugly
+@formats
+def test_functions_of_stored_values_have_the_gradients_of_the_matrix(format, kind, name):
+    x = ss.matrix(format, dtype="float64")
+    value = random_sparse(format, (4, 5), rng=0, **{"density": 0.6, **UGLY[kind]})
+    given = [value, 2.0, np.arange(4.0)]
+    outputs = []
+    for function in OF_STORED_VALUES[name]:
+        gradients = pytensor.grad(function(x), [x, S, V], disconnected_inputs="ignore")
+        outputs.append([ss.sample(gradients[0], ss.sp_ones_like(x)).toarray(), *gradients[1:]])
+    for mode in (lowered_mode, reference_mode):
+        f = pytensor.function([x, S, V], [*outputs[0], *outputs[1]], mode=mode, on_unused_input="ignore")
+        found = f(*given)
+        for got, expected in zip(found[:3], found[3:], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)

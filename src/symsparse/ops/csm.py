@@ -159,7 +159,8 @@ CSC = CSM("csc")
 class CSMProperties(Op):
     """Values, indices, indptr and shape of a sparse matrix, as it is stored.
 
-    Gradient: wrt the values, regular: ``CSM(format)(g, indices, indptr, shape)``, so the cotangent has x's pattern.
+    Gradient: wrt the values, regular: ``CSM(format)(g, indices, indptr, shape)``, so the cotangent has x's pattern. Where
+    x stores several values for one position, its element is the mean of theirs.
     """
 
     __props__ = ()
@@ -194,12 +195,24 @@ class CSMProperties(Op):
 
     def pullback(self, inputs, outputs, cotangents):
         g = cotangents[0]
-        return [disconnected_type() if is_disconnected(g) else replaced_values(inputs[0], g)]
+        return [disconnected_type() if is_disconnected(g) else _mean_of_duplicates(inputs[0], g)]
 
     def pushforward(self, inputs, outputs, tangents):
         (t,) = tangents
         rest = [disconnected_type() for _ in range(3)]
         return [disconnected_type(), *rest] if is_disconnected(t) else [sampled_values(t, inputs[0]), *rest]
+
+
+def _mean_of_duplicates(x, g):
+    """The matrix whose element is g[k] where x stores an entry k; the mean of g where it stores several.
+
+    Entries stored twice add up, so a function of the matrix has one derivative with respect to each of them, and that
+    is its derivative with respect to the element. As they stand, matrices of g would have their sum there.
+    """
+    from symsparse.ops.layout import sum_duplicates
+
+    total, count = (sum_duplicates(replaced_values(x, v)) for v in (g, pt.ones_like(g)))
+    return replaced_values(total, total.values / count.values)
 
 
 class CSMGrad(SparseOp):
@@ -258,7 +271,8 @@ def csm_properties(csm):
 
     Notes
     -----
-    Nothing is copied, sorted or summed. Gradient: regular, wrt `data` alone.
+    Nothing is copied, sorted or summed. Gradient: regular, wrt `data` alone; where `csm` stores several values for one
+    position, the mean of theirs.
 
     Examples
     --------
