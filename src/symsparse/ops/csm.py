@@ -159,8 +159,8 @@ CSC = CSM("csc")
 class CSMProperties(Op):
     """Values, indices, indptr and shape of a sparse matrix, as it is stored.
 
-    Gradient: wrt the values, regular: ``CSM(format)(g, indices, indptr, shape)``, so the cotangent has x's pattern. Where
-    x stores several values for one position, its element is the mean of theirs.
+    Gradient: wrt the values, regular: ``CSM(format)(g, indices, indptr, shape)``, so the cotangent has x's pattern.
+    Where x stores several values for one position, its element is the mean of theirs.
     """
 
     __props__ = ()
