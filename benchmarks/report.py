@@ -233,7 +233,9 @@ def text(record: dict, pictures: tuple[str, ...] = ()) -> str:
             if chosen and (shown := show(chosen, threads)):
                 parts += [f"### {title}", shown]
     if record.get("compile_time"):
-        parts += ["## CPU seconds to the first result of a softmax regression's loss and gradient"]
+        parts += [
+            "## CPU seconds to the first result of a softmax regression's loss and gradient, least of three runs"
+        ]
         parts += [compile_table(record["compile_time"])]
     missing = absences(record)
     if missing:
